@@ -267,7 +267,7 @@ def _check_frame(frame, scale):
 class Predictions:
     "What a model said about known items: one checked row an item or window, and the facts of its making"
     def __init__(self,
-        frame, # DataFrame with `item`, `prob_<class>`, and where known `group, split, target` or `target_<class>`, `window`
+        frame, # DataFrame with `item`, `prob_<class>`, where known `group, split, target` (`target_<class>`), `window`
         scale:RiskScale, # the classes
         meta:dict=None, # JSON facts: model_id, recipe_id, runtime, precision, data_hash, independence
     ):

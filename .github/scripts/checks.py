@@ -109,7 +109,7 @@ def imported(tree):
 
 
 def imports_point_down():
-    "A module imports only modules with a lower number; light modules import only the standard library, numpy and light modules at the top"
+    "Modules import only modules with lower numbers, and light ones only light things at their top"
     order = {module_name(nb): i for i, nb in enumerate(sorted(NBS.glob("[0-9]*.ipynb")))}
     found = []
     for name, place in order.items():
@@ -172,7 +172,10 @@ def lint():
 
 def starts_light():
     "`import riskclf` and `riskclf --help` take neither torch nor fastai"
-    code = "import sys, riskclf, riskclf.cli, riskclf.workflow; print([m for m in ('torch', 'fastai', 'pandas', 'sklearn') if m in sys.modules])"
+    code = (
+        "import sys, riskclf, riskclf.cli, riskclf.workflow;"
+        "print([m for m in ('torch', 'fastai', 'pandas', 'sklearn') if m in sys.modules])"
+    )
     done = run(sys.executable, "-c", code)
     found = [f"importing riskclf.cli failed: {done.stderr[-300:]}"] if done.returncode else []
     if not found and done.stdout.strip() != "[]":

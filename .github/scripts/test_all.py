@@ -1,4 +1,4 @@
-"Run every check and every notebook, two at a time, each in a process of its own; ends with `N passed, N failed, N skipped`"
+"Every check, and every notebook in a process of its own; ends with `N passed, N failed, N skipped`"
 
 import os
 import re
