@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['FEW', 'NONE', 'figure', 'format_figure', 'clopper_pearson', 'group_index', 'effective_groups', 'rate_figure',
-           'GroupStatistic', 'ratio_statistic', 'auroc_statistic', 'average_precision_statistic', 'mean_statistic',
-           'difference_statistic', 'jackknife_error', 'studentised_interval', 'group_bootstrap']
+           'GroupStatistic', 'ratio_statistic', 'auroc_statistic', 'average_precision_statistic', 'equal_mass_bins',
+           'calibration_error_statistic', 'mean_statistic', 'difference_statistic', 'jackknife_error',
+           'studentised_interval', 'group_bootstrap']
 
 # %% ../../nbs/39_evaluation.intervals.ipynb #9a3996be
 import numpy as np
@@ -93,8 +94,9 @@ class GroupStatistic:
         parts, # effective number of groups behind each part the figure needs, such as a class, float (K,)
         units:float, # independent units behind a figure at the end of its scale, for a binomial interval there
         bounds:tuple=(0., 1.), # smallest and largest value the figure can have
+        rows:int=None, # rows that one evaluation looks at, G by default; more rows, fewer bootstrap draws
     ):
-        self.at, self.num_groups, self.bounds = at, num_groups, bounds
+        self.at, self.num_groups, self.bounds, self.rows = at, num_groups, bounds, rows or num_groups
         self.parts, self.units = np.asarray(parts, dtype=float), units
 
     @property
@@ -158,7 +160,7 @@ def auroc_statistic(
             value = (w * y * right).sum(axis=1) / pos[:, 0]
             return value, sums((right - value[:, None]) / np.where(y, pos, neg))
     parts = [effective_groups(np.bincount(codes, k, minlength=G)) for k in (y, 1 - y)]
-    return GroupStatistic(at, G, parts, min(parts))
+    return GroupStatistic(at, G, parts, min(parts), rows=len(s))
 
 # %% ../../nbs/39_evaluation.intervals.ipynb #a71b144e
 def average_precision_statistic(
@@ -184,7 +186,36 @@ def average_precision_statistic(
             more = y * (precision - value[:, None] + lower(1 / seen)) - lower(precision / seen)
             return value, sums(more / pos)
     parts = [effective_groups(np.bincount(codes, k, minlength=G)) for k in (y, 1 - y) if k.any()]
-    return GroupStatistic(at, G, parts, min(parts))
+    return GroupStatistic(at, G, parts, min(parts), rows=len(s))
+
+# %% ../../nbs/39_evaluation.intervals.ipynb #ba84ec7c
+def equal_mass_bins(
+    probs, # float (n,), in [0, 1]
+    bins:int=15, # at most; fewer when a bin would hold under 10 items
+) -> np.ndarray: # bin of each item, int (n,), from 0, without gaps
+    "Bins that hold about the same number of items, equal probabilities together"
+    probs = np.asarray(probs, dtype=float)
+    bins = int(np.clip(len(probs) // 10, 1, bins))
+    edges = np.quantile(probs, np.arange(1, bins) / bins, method="lower") if bins > 1 else []
+    return np.unique(np.searchsorted(edges, probs, side="left"), return_inverse=True)[1].reshape(-1)
+
+def calibration_error_statistic(
+    probs, # stated probability of the event, float (n,), in [0, 1]
+    events, # whether it came about, bool (n,)
+    groups, # group of each row (n,)
+    bins:int=15, # as in `equal_mass_bins`
+) -> GroupStatistic:
+    "Expected calibration error over bins of equal mass"
+    codes, G = group_index(groups)
+    sums, place = _group_sum(codes, G), equal_mass_bins(probs, bins)
+    excess = (np.asarray(probs, dtype=float) - np.asarray(events))[:, None] * np.eye(place.max() + 1)[place]
+    excess, sizes = sums(excess.T).T, np.bincount(codes, minlength=G).astype(float)
+    def at(weights):
+        total, each = weights @ sizes, weights @ excess
+        value = np.abs(each).sum(axis=1) / total
+        return value, (np.sign(each) @ excess.T - value[:, None] * sizes) / total[:, None]
+    worth = effective_groups(sizes)
+    return GroupStatistic(at, G, [worth], worth)
 
 # %% ../../nbs/39_evaluation.intervals.ipynb #678146ab
 def mean_statistic(
@@ -195,7 +226,8 @@ def mean_statistic(
         values, influences = zip(*(s.at(weights) for s in statistics))
         return sum(values) / len(values), sum(influences) / len(values)
     parts = np.concatenate([s.parts for s in statistics])
-    return GroupStatistic(at, statistics[0].num_groups, parts, parts.min(), statistics[0].bounds)
+    return GroupStatistic(at, statistics[0].num_groups, parts, parts.min(), statistics[0].bounds,
+                          sum(s.rows for s in statistics))
 
 def difference_statistic(
     a:GroupStatistic, # the one
@@ -206,12 +238,13 @@ def difference_statistic(
         (value_a, influence_a), (value_b, influence_b) = a.at(weights), b.at(weights)
         return value_a - value_b, influence_a - influence_b
     width = a.bounds[1] - a.bounds[0]
-    return GroupStatistic(at, a.num_groups, np.append(a.parts, b.parts), min(a.units, b.units), (-width, width))
+    return GroupStatistic(at, a.num_groups, np.append(a.parts, b.parts), min(a.units, b.units), (-width, width),
+                          a.rows + b.rows)
 
 # %% ../../nbs/39_evaluation.intervals.ipynb #06da13ce
 def _draws(G, replicates, rows, seed):
-    "Bootstrap weights (b, G) in blocks of about a million numbers"
-    rng, size = np.random.default_rng(seed), max(1, int(1e6 // max(rows, G)))
+    "Bootstrap weights (b, G) in blocks that stay in the cache"
+    rng, size = np.random.default_rng(seed), max(1, int(2.5e5 // max(rows, G)))
     for done in range(0, replicates, size):
         b = min(size, replicates - done)
         picks = rng.integers(0, G, (b, G)) + G * np.arange(b)[:, None]
@@ -236,7 +269,7 @@ def _logit_draws(statistic, value, error, replicates, seed):
     "Studentised draws on the logit scale of a statistic with bounds 0 to 1"
     edge, out = min(value, 1 - value) / 4, []
     low, width = statistic.bounds[0], np.ptp(statistic.bounds)
-    for weights in _draws(statistic.num_groups, replicates, statistic.num_groups, seed):
+    for weights in _draws(statistic.num_groups, replicates, statistic.rows, seed):
         values, influence = statistic.at(weights)
         v = np.clip((values - low) / width, edge, 1 - edge)
         s = np.sqrt((weights * (influence / width) ** 2).sum(axis=1))
@@ -270,13 +303,13 @@ def studentised_interval(
 def group_bootstrap(
     statistic:GroupStatistic, # what to measure
     level:float=0.95, # confidence of the interval, in (0, 1)
-    replicates:int=None, # bootstrap draws; 999, fewer for many groups
+    replicates:int=None, # bootstrap draws; 999, fewer for many rows
     seed:int=0, # of the draws
 ) -> dict: # a figure
     "A figure with the studentised group bootstrap interval"
     G, rarest = statistic.num_groups, statistic.parts.min()
     if G < NONE: return figure(statistic.value, note=f"{G} group{'s' * (G > 1)}: too few for an interval")
     if rarest < 1.5: return figure(statistic.value, note="one class comes from a single group: no interval")
-    replicates = replicates or int(np.clip(4e6 / G, 299, 999))
+    replicates = replicates or int(np.clip(2e6 / statistic.rows, 299, 999))
     low, high = studentised_interval(statistic, level, replicates, seed)
     return figure(statistic.value, low, high, "few groups" if min(G, rarest) < FEW - 1e-9 else None)
