@@ -1,4 +1,5 @@
 "Everything is read from settings.ini: this file only hands it to setuptools"
+
 import configparser
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from setuptools.command.sdist import sdist
 
 root = Path(__file__).parent
 config = configparser.ConfigParser(delimiters=["="])
-config.read(root/"settings.ini", encoding="utf-8")
+config.read(root / "settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
 
 extras = {k.removesuffix("_requirements"): v.split() for k, v in cfg.items() if k.endswith("_requirements")}
@@ -16,6 +17,7 @@ extras["all"] = sorted({r for name, reqs in extras.items() if name != "dev" for 
 
 class SourceDist(sdist):
     "An sdist that carries settings.ini, without which this file cannot run"
+
     def make_distribution(self):
         self.filelist.append("settings.ini")
         super().make_distribution()
@@ -25,7 +27,7 @@ setup(
     name=cfg["lib_name"],
     version=cfg["version"],
     description=cfg["description"],
-    long_description=(root/"README.md").read_text(encoding="utf-8") if (root/"README.md").exists() else "",
+    long_description=(root / "README.md").read_text(encoding="utf-8") if (root / "README.md").exists() else "",
     long_description_content_type="text/markdown",
     author=cfg["author"],
     author_email=cfg["author_email"],

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from fastcore.basics import patch
 
 # %% ../nbs/00_core.ipynb #5a1e61da
 class InputError(ValueError):
@@ -26,7 +27,7 @@ class InputError(ValueError):
 
 # %% ../nbs/00_core.ipynb #eeace7d3
 def threads() -> int: # number of threads all pools together may use, at least 1
-    "The thread budget: `RISKCLF_THREADS`, or the CPUs this process may use; `InputError` if the variable is no whole number above 0"
+    "`RISKCLF_THREADS`, or the CPUs this process may use; `InputError` if it is no whole number above 0"
     text = os.environ.get("RISKCLF_THREADS")
     if text is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -96,7 +97,7 @@ def progress(
     desc:str="", # what is being done, shown in front
     every:float=10., # seconds between two plain lines
 ):
-    "Pass `items` through and show how far it is on stderr: a bar on a terminal, plain lines elsewhere, nothing for short work"
+    "Pass `items` through and show on stderr how far it is: a bar on a terminal, now and then a plain line elsewhere"
     if total is None: total = len(items) if hasattr(items, "__len__") else None
     if sys.stderr.isatty():
         from tqdm import tqdm
@@ -123,7 +124,7 @@ class RiskScale:
     def __init__(self,
         names, # class names, least severe first, at least two different ones
         alarm_from:str=None, # first alarm class; the second class by default; 'none' for no alarm at all
-        costs=None, # cost of calling `target` by the name `pred`, float (C, C) as [target][pred], zero on the diagonal; a miss costs 10 by default
+        costs=None, # cost of answering `pred` for `target`, float (C, C) as [target][pred]; a miss costs 10 by default
         ordered:bool=True, # the classes are levels; False for types of risk that are no levels
         multilabel:bool=False, # several classes can hold at once
     ):
@@ -136,22 +137,15 @@ class RiskScale:
         self.costs = (_default_costs(len(self.names), self.alarm, self.ordered) if costs is None
                       else np.asarray(costs, dtype=float))
         if self.costs.shape != (len(self.names),)*2 or np.diag(self.costs).any() or not (self.costs >= 0).all():
-            raise InputError(f"costs must be ({len(self.names)}, {len(self.names)}), zero on the diagonal and never negative")
+            raise InputError(f"costs must have shape {(len(self.names),)*2}, a zero diagonal and no negative value")
 
     def _alarm_start(self, alarm_from):
         if alarm_from is None: return 0 if self.multilabel else 1
         if alarm_from == "none": return len(self.names)
         start = self.index(alarm_from)
         if start == 0 and not self.multilabel:
-            raise InputError(f"alarm_from={alarm_from!r} makes every class an alarm: name a later one of {list(self.names)}")
+            raise InputError(f"alarm_from={alarm_from!r} makes every class an alarm: name a later one of {self.names}")
         return start
-
-    def index(self,
-        name:str, # a class name
-    ) -> int: # its place on the scale, from 0
-        "Place of a class on the scale; `InputError` when it is not there"
-        if name not in self.names: raise InputError(f"class {name!r} is not on the scale {list(self.names)}")
-        return self.names.index(name)
 
     @property
     def num_classes(self): return len(self.names)
@@ -163,20 +157,35 @@ class RiskScale:
 
     def __repr__(self):
         marked = [f"{n}!" if a else n for n, a in zip(self.names, self.alarm)]
-        return f"RiskScale({(' < ' if self.ordered else ' | ').join(marked)}{', multilabel' if self.multilabel else ''})"
+        how = ", multilabel" if self.multilabel else ""
+        return f"RiskScale({(' < ' if self.ordered else ' | ').join(marked)}{how})"
 
-    def to_dict(self) -> dict: # what `from_dict` takes
-        "The scale as plain JSON values"
-        first = self.names[int(self.alarm.argmax())] if self.has_alarm else "none"
-        return dict(names=list(self.names), alarm_from=first, costs=self.costs.tolist(),
-                    ordered=self.ordered, multilabel=self.multilabel)
+# %% ../nbs/00_core.ipynb #5bfb7a8f
+@patch
+def index(
+    self:RiskScale,
+    name:str, # a class name
+) -> int: # its place on the scale, from 0
+    "Place of a class on the scale; `InputError` when it is not there"
+    if name not in self.names: raise InputError(f"class {name!r} is not on the scale {list(self.names)}")
+    return self.names.index(name)
 
-    @classmethod
-    def from_dict(cls,
-        d:dict, # from `to_dict`
-    ):
-        "The scale that `to_dict` described"
-        return cls(**d)
+@patch
+def to_dict(
+    self:RiskScale,
+) -> dict: # what `from_dict` takes
+    "The scale as plain JSON values"
+    first = self.names[int(self.alarm.argmax())] if self.has_alarm else "none"
+    return dict(names=list(self.names), alarm_from=first, costs=self.costs.tolist(),
+                ordered=self.ordered, multilabel=self.multilabel)
+
+@patch(cls_method=True)
+def from_dict(
+    cls:RiskScale,
+    d:dict, # from `to_dict`
+):
+    "The scale that `to_dict` described"
+    return cls(**d)
 
 # %% ../nbs/00_core.ipynb #16f04782
 _SAFE_NAMES = ("safe", "normal", "stable", "sharp", "free", "good", "ok", "negative")
@@ -190,7 +199,7 @@ def guess_scale(
     alarm_from:str=None, # as in `RiskScale`
     ordered:bool=True, # as in `RiskScale`
 ) -> RiskScale: # the safe class first, the others behind it in alphabetical order
-    "A scale from well-known names (safe, normal, stable, sharp, free, no_*); `InputError` with the line to type for any others"
+    "A scale from well-known names (safe, normal, stable, no_*, ...); `InputError` with the line to type for others"
     names = sorted(set(map(str, names)))
     if names == ["critical", "stable", "terminal"]: return RiskScale(["stable", "critical", "terminal"], alarm_from)
     safe = [n for n in names if _is_safe_name(n)]
@@ -221,7 +230,7 @@ def severity(
     scale:RiskScale, # the classes
     probs:np.ndarray, # class probabilities, float (n, C), in [0, 1]
 ) -> np.ndarray: # float64 (n,), in [0, 1]
-    "Expected level divided by the highest one; for types that are no levels the risk score, for labels the highest alarm probability"
+    "Expected level over the highest one; for types the risk score, for labels the highest alarm probability"
     probs = _check_probs(probs, scale.num_classes)
     if scale.multilabel: return np.where(scale.alarm, probs, 0).max(axis=1)
     if not scale.ordered: return np.clip(risk_score(scale, probs), 0, 1)
@@ -246,49 +255,31 @@ def _check_frame(frame, scale):
     frame["item"] = frame["item"].astype(str)
     rows = ["item", "window"] if "window" in frame else ["item"]
     if (twice := frame.loc[frame.duplicated(rows), "item"].tolist()):
-        raise InputError(f"{len(twice)} rows repeat an item, for example {twice[0]!r}: give each item one row, or a `window` column")
+        raise InputError(f"{len(twice)} rows repeat an item, for example {twice[0]!r}: "
+                         "give each item one row, or a `window` column")
     probs = frame[columns].to_numpy(dtype=np.float64)
     bad = ~(np.isfinite(probs) & (probs >= -1e-6) & (probs <= 1 + 1e-6)).all(axis=1)
-    if bad.any(): raise InputError(f"{bad.sum()} rows have a probability that is missing or outside 0 to 1, the first is {frame['item'][bad.argmax()]!r}")
+    if bad.any():
+        raise InputError(f"{bad.sum()} rows have a probability that is missing or outside 0 to 1, "
+                         f"the first is {frame['item'][bad.argmax()]!r}")
     if not scale.multilabel and len(frame) and (off := np.abs(probs.sum(axis=1) - 1)).max() > 1e-3:
-        raise InputError(f"the probabilities of {frame['item'][off.argmax()]!r} sum to {probs[off.argmax()].sum():.4f}, not to 1: pass them through softmax")
-    frame["group"] = frame["item"] if "group" not in frame else frame["group"].where(frame["group"].notna(), frame["item"]).astype(str)
+        worst = int(off.argmax())
+        raise InputError(f"the probabilities of {frame['item'][worst]!r} sum to {probs[worst].sum():.4f}, "
+                         "not to 1: pass them through softmax")
+    if "group" not in frame: frame["group"] = frame["item"]
+    frame["group"] = frame["group"].where(frame["group"].notna(), frame["item"]).astype(str)
     if "split" not in frame: frame["split"] = "test"
     if not scale.multilabel: _check_targets(frame, scale)
     return frame
 
 class Predictions:
-    "What a model said about known items: one row an item or window, checked, with the scale and the facts of its making"
+    "What a model said about known items: one checked row an item or window, and the facts of its making"
     def __init__(self,
-        frame, # DataFrame with `item`, `prob_<class>` a class, and where known `group`, `split`, `target` (class name; or `target_<class>` 0/1), `window`, conditions
+        frame, # DataFrame with `item`, `prob_<class>`, where known `group, split, target` (`target_<class>`), `window`
         scale:RiskScale, # the classes
-        meta:dict=None, # facts as JSON values: model_id, recipe_id, runtime, precision, data_hash, independence
+        meta:dict=None, # JSON facts: model_id, recipe_id, runtime, precision, data_hash, independence
     ):
         self.frame, self.scale, self.meta = _check_frame(frame, scale), scale, dict(meta or {})
-
-    @classmethod
-    def make(cls,
-        scale:RiskScale, # the classes
-        probs:np.ndarray, # class probabilities, float (n, C), in [0, 1]
-        targets=None, # class index, int (n,); or class names; or 0/1 (n, C) when the scale is multilabel
-        items=None, # unique names, '0', '1', ... by default
-        groups=None, # rows that must not be split apart, the item itself by default
-        split="test", # one name, or one an item
-        meta:dict=None, # as in `Predictions`
-        **columns, # more columns, such as conditions
-    ):
-        "Predictions from arrays; `InputError` as in `Predictions`"
-        import pandas as pd
-        probs = _check_probs(probs, scale.num_classes)
-        frame = pd.DataFrame({f"prob_{c}": probs[:, i] for i, c in enumerate(scale.names)})
-        frame.insert(0, "item", [str(i) for i in range(len(probs))] if items is None else list(items))
-        if groups is not None: frame["group"] = list(groups)
-        frame["split"] = split
-        if targets is not None:
-            targets = np.asarray(targets)
-            if scale.multilabel: frame[[f"target_{c}" for c in scale.names]] = targets
-            else: frame["target"] = [scale.names[t] if isinstance(t, (int, np.integer)) else t for t in targets.tolist()]
-        return cls(frame.assign(**columns), scale, meta)
 
     def __len__(self): return len(self.frame)
     def __repr__(self):
@@ -298,33 +289,72 @@ class Predictions:
     @property
     def probs(self) -> np.ndarray: return self.frame[[f"prob_{c}" for c in self.scale.names]].to_numpy(dtype=np.float64)
     @property
-    def targets(self) -> np.ndarray:
-        if self.scale.multilabel: return self.frame[[f"target_{c}" for c in self.scale.names]].to_numpy(dtype=np.int64)
-        place = {n: i for i, n in enumerate(self.scale.names)}
-        return np.array([place.get(t, -1) for t in self.frame["target"]], dtype=np.int64)
-    @property
     def preds(self) -> np.ndarray: return self.probs.argmax(axis=1)
     @property
     def risk(self) -> np.ndarray: return risk_score(self.scale, self.probs)
     @property
-    def unsafe(self) -> np.ndarray:
-        if self.scale.multilabel: return (self.targets[:, self.scale.alarm] == 1).any(axis=1)
-        return np.append(self.scale.alarm, False)[self.targets]
-    @property
     def groups(self) -> np.ndarray: return self.frame["group"].to_numpy(dtype=str)
 
-    def take(self,
-        rows, # boolean mask (n,) or row numbers
-    ):
-        "The same predictions for some rows"
-        rows = np.asarray(rows)
-        return Predictions(self.frame[rows] if rows.dtype == bool else self.frame.iloc[rows], self.scale, self.meta)
+# %% ../nbs/00_core.ipynb #63dc44e8
+@patch(as_prop=True)
+def targets(
+    self:Predictions,
+) -> np.ndarray: # int64 (n,), class index, -1 unknown; (n, C) of 0 and 1 when the scale is multilabel
+    "True classes"
+    if self.scale.multilabel: return self.frame[[f"target_{c}" for c in self.scale.names]].to_numpy(dtype=np.int64)
+    place = {n: i for i, n in enumerate(self.scale.names)}
+    return np.array([place.get(t, -1) for t in self.frame["target"]], dtype=np.int64)
 
-    def subset(self,
-        split:str, # 'train', 'valid', 'calibration' or 'test'
-    ):
-        "The rows of one split"
-        return self.take((self.frame["split"] == split).to_numpy())
+@patch(as_prop=True)
+def unsafe(
+    self:Predictions,
+) -> np.ndarray: # bool (n,)
+    "Whether the true class is an alarm"
+    if self.scale.multilabel: return (self.targets[:, self.scale.alarm] == 1).any(axis=1)
+    return np.append(self.scale.alarm, False)[self.targets]
+
+@patch
+def take(
+    self:Predictions,
+    rows, # boolean mask (n,) or row numbers
+) -> Predictions:
+    "The same predictions for some rows"
+    rows = np.asarray(rows)
+    return Predictions(self.frame[rows] if rows.dtype == bool else self.frame.iloc[rows], self.scale, self.meta)
+
+@patch
+def subset(
+    self:Predictions,
+    split:str, # 'train', 'valid', 'calibration' or 'test'
+) -> Predictions:
+    "The rows of one split"
+    return self.take((self.frame["split"] == split).to_numpy())
+
+# %% ../nbs/00_core.ipynb #45ed52f3
+@patch(cls_method=True)
+def make(
+    cls:Predictions,
+    scale:RiskScale, # the classes
+    probs:np.ndarray, # class probabilities, float (n, C), in [0, 1]
+    targets=None, # class index, int (n,); or class names; or 0/1 (n, C) when the scale is multilabel
+    items=None, # unique names, '0', '1', ... by default
+    groups=None, # rows that must not be split apart, the item itself by default
+    split="test", # one name, or one an item
+    meta:dict=None, # as in `Predictions`
+    **columns, # more columns, such as conditions
+) -> Predictions:
+    "Predictions from arrays; `InputError` as in `Predictions`"
+    import pandas as pd
+    probs = _check_probs(probs, scale.num_classes)
+    frame = pd.DataFrame({f"prob_{c}": probs[:, i] for i, c in enumerate(scale.names)})
+    frame.insert(0, "item", [str(i) for i in range(len(probs))] if items is None else list(items))
+    if groups is not None: frame["group"] = list(groups)
+    frame["split"] = split
+    if targets is not None:
+        targets = np.asarray(targets)
+        if scale.multilabel: frame[[f"target_{c}" for c in scale.names]] = targets
+        else: frame["target"] = [scale.names[t] if isinstance(t, int) else t for t in targets.tolist()]
+    return cls(frame.assign(**columns), scale, meta)
 
 # %% ../nbs/00_core.ipynb #c4a2d6d9
 def save_predictions(
@@ -379,7 +409,8 @@ def reduce_windows(
     risk = preds.risk if preds.risk.ndim == 1 else preds.risk.max(axis=1)
     frame = preds.frame.assign(_risk=risk)
     order = frame.drop_duplicates("item")["item"]
-    one = frame.sort_values("_risk", kind="stable", ascending=False).drop_duplicates("item").set_index("item").loc[order]
+    riskiest = frame.sort_values("_risk", kind="stable", ascending=False).drop_duplicates("item")
+    one = riskiest.set_index("item").loc[order]
     if how == "mean": one[columns] = frame.groupby("item")[columns].mean().loc[order]
     one = one.reset_index().drop(columns=["_risk", "window", "start_s", "end_s"], errors="ignore")
     return Predictions(one, preds.scale, preds.meta)
