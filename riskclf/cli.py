@@ -31,12 +31,13 @@ def _kind(param):
 
 def _add_argument(parser, param, text):
     text = text.replace("%", "%%")
-    if param.kind is param.VAR_POSITIONAL: return parser.add_argument(param.name, nargs="*", default=argparse.SUPPRESS, help=text)
-    if param.default is param.empty:
-        return parser.add_argument(param.name, nargs="?", default=argparse.SUPPRESS, type=_kind(param), help=text)
+    common = dict(default=argparse.SUPPRESS, help=text)
+    if param.kind is param.VAR_POSITIONAL: return parser.add_argument(param.name, nargs="*", **common)
+    if param.default is param.empty: return parser.add_argument(param.name, nargs="?", type=_kind(param), **common)
     flag = "--" + param.name.replace("_", "-")
     shown = "" if param.default is None or param.default is False else f" (default {param.default})"
-    how = dict(action=argparse.BooleanOptionalAction) if _kind(param) is bool else dict(type=_kind(param), metavar=param.name.upper())
+    how = dict(type=_kind(param), metavar=param.name.upper())
+    if _kind(param) is bool: how = dict(action=argparse.BooleanOptionalAction)
     parser.add_argument(flag, default=argparse.SUPPRESS, help=text + shown, **how)
 
 # %% ../nbs/85_cli.ipynb #a00d24db
@@ -58,8 +59,8 @@ def make_parser(
         sub = commands.add_parser(name, help=doc.split(";")[0], description=doc)
         docs = _docs(f)
         for param in inspect.signature(f).parameters.values(): _add_argument(sub, param, docs.get(param.name, ""))
-        sub.add_argument("--config", metavar="FILE", help="YAML file whose keys are the arguments of this command; what is typed wins")
-        sub.add_argument("--json", action="store_true", help="print one JSON object a line and nothing else on stdout")
+        sub.add_argument("--config", metavar="FILE", help="YAML file with these arguments as keys; what is typed wins")
+        sub.add_argument("--json", action="store_true", help="print one JSON object a line, and nothing else")
     return parser
 
 # %% ../nbs/85_cli.ipynb #a69cd430
@@ -72,8 +73,10 @@ def read_config(
     try:
         with open(path, encoding="utf-8") as file: values = yaml.safe_load(file) or {}
     except FileNotFoundError: raise InputError(f"{path} does not exist") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as e: raise InputError(f"{path} is not valid YAML: {e}".replace("\n", " ")) from None
-    if not isinstance(values, dict): raise InputError(f"{path} must hold `name: value` lines, it holds a {type(values).__name__}")
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise InputError(f"{path} is not valid YAML: {e}".replace("\n", " ")) from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold `name: value` lines, it holds a {type(values).__name__}")
     known, config = list(inspect.signature(f).parameters), {}
     for key, value in values.items():
         name = str(key).replace("-", "_")
@@ -92,9 +95,10 @@ def call_command(
     "Call `f` with typed arguments before those of the file; `InputError` when a required one is missing"
     values = {**config, **typed}
     params = inspect.signature(f).parameters.values()
-    missing = [p.name for p in params if p.default is p.empty and p.kind is not p.VAR_POSITIONAL and p.name not in values]
-    if missing: raise InputError(f"{f.__name__} needs {' and '.join(missing)} (see riskclf {f.__name__} --help)")
-    first = [values.pop(p.name) for p in params if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+    required = [p.name for p in params if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    if (missing := [n for n in required if n not in values]):
+        raise InputError(f"{f.__name__} needs {' and '.join(missing)} (see riskclf {f.__name__} --help)")
+    first = [values.pop(n) for n in required]
     rest = next((p.name for p in params if p.kind is p.VAR_POSITIONAL), None)
     many = values.pop(rest, []) if rest else []
     return f(*first, *(many if isinstance(many, list | tuple) else [many]), **values)
@@ -130,16 +134,17 @@ def main(
             parser.print_help()
             return 2
         f = functions[command]
-        return print_result(call_command(f, args, read_config(config, f) if config else {}), as_json)
+        settings = read_config(config, f) if config else {}
+        return print_result(call_command(f, args, settings), as_json)
     except InputError as e:
         print(f"riskclf: {e}", file=sys.stderr)
     except KeyboardInterrupt:
-        print("riskclf: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        print("riskclf: stopped; what was finished is kept, the same command goes on", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as e:
         if e.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT): raise
-        print(f"riskclf: {e.strerror}: {e.filename or 'the output'}; make room or choose another place", file=sys.stderr)
+        print(f"riskclf: {e.strerror}: {e.filename or 'the output'}; make room or go elsewhere", file=sys.stderr)
     return 2

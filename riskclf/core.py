@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from fastcore.basics import patch
 
 # %% ../nbs/00_core.ipynb #5a1e61da
 class InputError(ValueError):
@@ -146,13 +147,6 @@ class RiskScale:
             raise InputError(f"alarm_from={alarm_from!r} makes every class an alarm: name a later one of {self.names}")
         return start
 
-    def index(self,
-        name:str, # a class name
-    ) -> int: # its place on the scale, from 0
-        "Place of a class on the scale; `InputError` when it is not there"
-        if name not in self.names: raise InputError(f"class {name!r} is not on the scale {list(self.names)}")
-        return self.names.index(name)
-
     @property
     def num_classes(self): return len(self.names)
     @property
@@ -166,18 +160,32 @@ class RiskScale:
         how = ", multilabel" if self.multilabel else ""
         return f"RiskScale({(' < ' if self.ordered else ' | ').join(marked)}{how})"
 
-    def to_dict(self) -> dict: # what `from_dict` takes
-        "The scale as plain JSON values"
-        first = self.names[int(self.alarm.argmax())] if self.has_alarm else "none"
-        return dict(names=list(self.names), alarm_from=first, costs=self.costs.tolist(),
-                    ordered=self.ordered, multilabel=self.multilabel)
+# %% ../nbs/00_core.ipynb #5bfb7a8f
+@patch
+def index(
+    self:RiskScale,
+    name:str, # a class name
+) -> int: # its place on the scale, from 0
+    "Place of a class on the scale; `InputError` when it is not there"
+    if name not in self.names: raise InputError(f"class {name!r} is not on the scale {list(self.names)}")
+    return self.names.index(name)
 
-    @classmethod
-    def from_dict(cls,
-        d:dict, # from `to_dict`
-    ):
-        "The scale that `to_dict` described"
-        return cls(**d)
+@patch
+def to_dict(
+    self:RiskScale,
+) -> dict: # what `from_dict` takes
+    "The scale as plain JSON values"
+    first = self.names[int(self.alarm.argmax())] if self.has_alarm else "none"
+    return dict(names=list(self.names), alarm_from=first, costs=self.costs.tolist(),
+                ordered=self.ordered, multilabel=self.multilabel)
+
+@patch(cls_method=True)
+def from_dict(
+    cls:RiskScale,
+    d:dict, # from `to_dict`
+):
+    "The scale that `to_dict` described"
+    return cls(**d)
 
 # %% ../nbs/00_core.ipynb #16f04782
 _SAFE_NAMES = ("safe", "normal", "stable", "sharp", "free", "good", "ok", "negative")
@@ -273,30 +281,6 @@ class Predictions:
     ):
         self.frame, self.scale, self.meta = _check_frame(frame, scale), scale, dict(meta or {})
 
-    @classmethod
-    def make(cls,
-        scale:RiskScale, # the classes
-        probs:np.ndarray, # class probabilities, float (n, C), in [0, 1]
-        targets=None, # class index, int (n,); or class names; or 0/1 (n, C) when the scale is multilabel
-        items=None, # unique names, '0', '1', ... by default
-        groups=None, # rows that must not be split apart, the item itself by default
-        split="test", # one name, or one an item
-        meta:dict=None, # as in `Predictions`
-        **columns, # more columns, such as conditions
-    ):
-        "Predictions from arrays; `InputError` as in `Predictions`"
-        import pandas as pd
-        probs = _check_probs(probs, scale.num_classes)
-        frame = pd.DataFrame({f"prob_{c}": probs[:, i] for i, c in enumerate(scale.names)})
-        frame.insert(0, "item", [str(i) for i in range(len(probs))] if items is None else list(items))
-        if groups is not None: frame["group"] = list(groups)
-        frame["split"] = split
-        if targets is not None:
-            targets = np.asarray(targets)
-            if scale.multilabel: frame[[f"target_{c}" for c in scale.names]] = targets
-            else: frame["target"] = [scale.names[t] if isinstance(t, int) else t for t in targets.tolist()]
-        return cls(frame.assign(**columns), scale, meta)
-
     def __len__(self): return len(self.frame)
     def __repr__(self):
         known = "" if self.scale.multilabel else f", {self.unsafe.sum()} unsafe"
@@ -305,33 +289,72 @@ class Predictions:
     @property
     def probs(self) -> np.ndarray: return self.frame[[f"prob_{c}" for c in self.scale.names]].to_numpy(dtype=np.float64)
     @property
-    def targets(self) -> np.ndarray:
-        if self.scale.multilabel: return self.frame[[f"target_{c}" for c in self.scale.names]].to_numpy(dtype=np.int64)
-        place = {n: i for i, n in enumerate(self.scale.names)}
-        return np.array([place.get(t, -1) for t in self.frame["target"]], dtype=np.int64)
-    @property
     def preds(self) -> np.ndarray: return self.probs.argmax(axis=1)
     @property
     def risk(self) -> np.ndarray: return risk_score(self.scale, self.probs)
     @property
-    def unsafe(self) -> np.ndarray:
-        if self.scale.multilabel: return (self.targets[:, self.scale.alarm] == 1).any(axis=1)
-        return np.append(self.scale.alarm, False)[self.targets]
-    @property
     def groups(self) -> np.ndarray: return self.frame["group"].to_numpy(dtype=str)
 
-    def take(self,
-        rows, # boolean mask (n,) or row numbers
-    ):
-        "The same predictions for some rows"
-        rows = np.asarray(rows)
-        return Predictions(self.frame[rows] if rows.dtype == bool else self.frame.iloc[rows], self.scale, self.meta)
+# %% ../nbs/00_core.ipynb #63dc44e8
+@patch(as_prop=True)
+def targets(
+    self:Predictions,
+) -> np.ndarray: # int64 (n,), class index, -1 unknown; (n, C) of 0 and 1 when the scale is multilabel
+    "True classes"
+    if self.scale.multilabel: return self.frame[[f"target_{c}" for c in self.scale.names]].to_numpy(dtype=np.int64)
+    place = {n: i for i, n in enumerate(self.scale.names)}
+    return np.array([place.get(t, -1) for t in self.frame["target"]], dtype=np.int64)
 
-    def subset(self,
-        split:str, # 'train', 'valid', 'calibration' or 'test'
-    ):
-        "The rows of one split"
-        return self.take((self.frame["split"] == split).to_numpy())
+@patch(as_prop=True)
+def unsafe(
+    self:Predictions,
+) -> np.ndarray: # bool (n,)
+    "Whether the true class is an alarm"
+    if self.scale.multilabel: return (self.targets[:, self.scale.alarm] == 1).any(axis=1)
+    return np.append(self.scale.alarm, False)[self.targets]
+
+@patch
+def take(
+    self:Predictions,
+    rows, # boolean mask (n,) or row numbers
+) -> Predictions:
+    "The same predictions for some rows"
+    rows = np.asarray(rows)
+    return Predictions(self.frame[rows] if rows.dtype == bool else self.frame.iloc[rows], self.scale, self.meta)
+
+@patch
+def subset(
+    self:Predictions,
+    split:str, # 'train', 'valid', 'calibration' or 'test'
+) -> Predictions:
+    "The rows of one split"
+    return self.take((self.frame["split"] == split).to_numpy())
+
+# %% ../nbs/00_core.ipynb #45ed52f3
+@patch(cls_method=True)
+def make(
+    cls:Predictions,
+    scale:RiskScale, # the classes
+    probs:np.ndarray, # class probabilities, float (n, C), in [0, 1]
+    targets=None, # class index, int (n,); or class names; or 0/1 (n, C) when the scale is multilabel
+    items=None, # unique names, '0', '1', ... by default
+    groups=None, # rows that must not be split apart, the item itself by default
+    split="test", # one name, or one an item
+    meta:dict=None, # as in `Predictions`
+    **columns, # more columns, such as conditions
+) -> Predictions:
+    "Predictions from arrays; `InputError` as in `Predictions`"
+    import pandas as pd
+    probs = _check_probs(probs, scale.num_classes)
+    frame = pd.DataFrame({f"prob_{c}": probs[:, i] for i, c in enumerate(scale.names)})
+    frame.insert(0, "item", [str(i) for i in range(len(probs))] if items is None else list(items))
+    if groups is not None: frame["group"] = list(groups)
+    frame["split"] = split
+    if targets is not None:
+        targets = np.asarray(targets)
+        if scale.multilabel: frame[[f"target_{c}" for c in scale.names]] = targets
+        else: frame["target"] = [scale.names[t] if isinstance(t, int) else t for t in targets.tolist()]
+    return cls(frame.assign(**columns), scale, meta)
 
 # %% ../nbs/00_core.ipynb #c4a2d6d9
 def save_predictions(

@@ -95,48 +95,55 @@ def notebooks_clean():
     return found
 
 
-def imported(tree):
+def import_cells():
+    "Import cells hold imports only: building the site runs every cell that has one, whole and alone"
+    found = []
+    for nb in notebooks():
+        for c in cells(nb):
+            text = source(c)
+            if c["cell_type"] != "code" or re.search(r"#\|\s*(exports?i?\b|eval:\s*false)|nbdev_export\(\)", text):
+                continue
+            kinds = {type(n) for n in ast.walk(ast.parse(re.sub(r"^[%!].*$", "", text, flags=re.M)))}
+            if kinds & {ast.Import, ast.ImportFrom} and kinds & {ast.Expr, ast.Assign}:
+                found.append(f"{nb.name}: imports and other code in one cell: {text[:60]!r}")
+    return found
+
+
+def absolute(node, module):
+    "The full name of what `from X import y` imports, X being written from the package of `module` when it is relative"
+    if not node.level:
+        return node.module
+    above = ["riskclf", *module.split(".")][: -node.level]
+    return ".".join([*above, node.module] if node.module else above)
+
+
+def imported(tree, module):
     "Names of riskclf modules imported anywhere in a module, and of all modules imported at its top"
-    ours = {
-        n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and (n.module or "").startswith("riskclf")
-    }
-    ours |= {
-        a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names if a.name.startswith("riskclf")
-    }
-    tops = {a.name for n in tree.body if isinstance(n, ast.Import) for a in n.names}
-    tops |= {n.module for n in tree.body if isinstance(n, ast.ImportFrom)}
-    return {m.removeprefix("riskclf").lstrip(".") for m in ours}, {t.split(".")[0] for t in tops}
+    froms = [(n in tree.body, absolute(n, module)) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    plain = [(n in tree.body, a.name) for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
+    both = froms + plain
+    return {m for _, m in both if m.startswith("riskclf.")}, {m for top, m in both if top}
 
 
 def imports_point_down():
-    "Modules import only modules with lower numbers, and light ones only light things at their top"
-    order = {module_name(nb): i for i, nb in enumerate(sorted(NBS.glob("[0-9]*.ipynb")))}
+    "Modules import only modules with lower numbers; light ones only numpy, fastcore and light modules at their top"
+    order = {f"riskclf.{module_name(nb)}": i for i, nb in enumerate(sorted(NBS.glob("[0-9]*.ipynb")))}
     found = []
     for name, place in order.items():
-        path = ROOT / "riskclf" / (name.replace(".", "/") + ".py")
+        path = ROOT / (name.replace(".", "/") + ".py")
         if not path.exists():
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        ours, tops = imported(tree)
-        found += [
-            f"riskclf.{name} imports riskclf.{m}, which comes later"
-            for m in ours
-            if order.get(m, -1) >= place and m != name
-        ]
-        found += [f"riskclf.{name} imports riskclf.{m}, which does not exist" for m in ours if m and m not in order]
-        if LIGHT.match(name):
-            heavy = tops - set(sys.stdlib_module_names) - {"numpy", "riskclf"}
-            found += [f"riskclf.{name} is light but imports {h} at its top" for h in sorted(heavy)]
-            top_ours = {
-                n.module.removeprefix("riskclf.")
-                for n in tree.body
-                if isinstance(n, ast.ImportFrom) and (n.module or "").startswith("riskclf.")
-            }
-            found += [
-                f"riskclf.{name} is light but imports riskclf.{m} at its top"
-                for m in sorted(top_ours)
-                if not LIGHT.match(m)
-            ]
+        module = name.removeprefix("riskclf.")
+        ours, tops = imported(ast.parse(path.read_text(encoding="utf-8")), module)
+        found += [f"{name} imports {m}, which does not exist" for m in sorted(ours) if m not in order]
+        found += [f"{name} imports {m}, which comes later" for m in sorted(ours) if order.get(m, -1) >= place]
+        if not LIGHT.match(module):
+            continue
+        for top in sorted(tops):
+            first = top.split(".")[0]
+            light = LIGHT.match(top.removeprefix("riskclf.")) if top.startswith("riskclf.") else None
+            if not (light or top == "riskclf" or first in ("numpy", "fastcore") or first in sys.stdlib_module_names):
+                found.append(f"{name} is light but imports {top} at its top")
     return found
 
 
@@ -231,6 +238,7 @@ def site_links():
 CHECKS = (
     export_in_sync,
     notebooks_clean,
+    import_cells,
     imports_point_down,
     small_modules,
     sidebar_complete,
