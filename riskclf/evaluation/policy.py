@@ -39,6 +39,9 @@ class Policy:
     @property
     def certificate_id(self): return None if self.certificate is None else self.certificate.id
 
+    def decide(self, risk, called=None): return decide(self, risk, called)
+    def with_threshold(self, threshold, **kwargs): return with_threshold(self, threshold, **kwargs)
+
     def to_dict(self) -> dict: # JSON values
         "The policy as plain JSON values"
         certificate = None if self.certificate is None else self.certificate.to_dict()
@@ -64,6 +67,7 @@ class Policy:
 # %% ../../nbs/43_evaluation.policy.ipynb #e166d680
 _CLEAR, _ALARM, _BETWEEN = "below the clear threshold", "at or above the alarm threshold", "between the thresholds"
 _NO_CLEAR, _NO_SCORE = "nothing is cleared without a certified miss rate", "the risk score is not a number"
+_BY_HAND = {"manual": ("threshold set by hand, not certified",), "argmax": ("most likely class, not certified",)}
 
 def decide(
     policy:Policy, # the thresholds
@@ -72,17 +76,15 @@ def decide(
 ): # (actions, str (n,); reasons, list of tuples of str)
     "What to do about each item, and why; `InputError` unless there is one score an item"
     risk = np.asarray(risk, dtype=np.float64)
-    if risk.ndim != 1: raise InputError(f"risk has shape {risk.shape}: give one risk score an item, one label at a time")
-    if policy.mode == "argmax" and called is not None: risk = np.where(np.isnan(risk), np.nan, np.asarray(called, dtype=float))
+    if risk.ndim != 1: raise InputError(f"risk has shape {risk.shape}: give one risk score an item")
+    if policy.mode == "argmax" and called is not None:
+        risk = np.where(np.isnan(risk), np.nan, np.asarray(called, dtype=float))
     cleared = np.zeros(len(risk), bool) if policy.clear_below is None else risk < policy.clear_below
     alarmed = np.zeros(len(risk), bool) if policy.alarm_from is None else risk >= policy.alarm_from
     kinds = np.select([np.isnan(risk), cleared, alarmed], [3, 0, 2], 1)
-    between = _NO_CLEAR if policy.clear_below is None else _BETWEEN
-    extra = {"manual": ("threshold set by hand, not certified",), "argmax": ("most likely class, not certified",)}.get(policy.mode, ())
+    between, extra = _NO_CLEAR if policy.clear_below is None else _BETWEEN, _BY_HAND.get(policy.mode, ())
     reasons = [(text, *extra) for text in (_CLEAR, between, _ALARM)] + [(_NO_SCORE,)]
     return np.array(["clear", "review", "alarm", "review"])[kinds], [reasons[k] for k in kinds]
-
-Policy.decide = decide
 
 # %% ../../nbs/43_evaluation.policy.ipynb #24559340
 def _cut_costs(scale):
@@ -95,6 +97,7 @@ def cheapest_cut(
     valid:Predictions, # labelled items outside the calibration set
     low:float=-np.inf, # lowest cut allowed
     high:float=np.inf, # highest cut allowed, not below `low`
+    cuts=None, # the only cuts allowed, floats; by default every score in between, and both ends
 ) -> float: # alarm at or above it, clear below; the lowest one of equals
     "The cut between `low` and `high` that is cheapest on `valid`; `InputError` when no item of it has a target"
     known = valid.targets >= 0
@@ -102,8 +105,8 @@ def cheapest_cut(
     risk, targets = valid.risk[known], valid.targets[known]
     order = np.argsort(risk, kind="stable")
     clear, alarm = (c[targets[order]] for c in _cut_costs(valid.scale))
-    cuts = np.unique(np.clip([*risk, np.nextafter(risk.max(), np.inf), low, high], low, high))
-    cuts = cuts[np.isfinite(cuts)]
+    if cuts is None: cuts = np.clip([*risk, np.nextafter(risk.max(), np.inf), low, high], low, high)
+    cuts = np.unique(np.asarray(cuts, dtype=float)[np.isfinite(cuts)])
     below = np.searchsorted(risk[order], cuts, side="left")
     missed, false = np.append(0, clear.cumsum())[below], alarm.sum() - np.append(0, alarm.cumsum())[below]
     return float(cuts[(missed + false).argmin()])
@@ -123,9 +126,10 @@ def _thresholds(outcome, valid, mode):
         notes = ["the alarm threshold is not certified: it is " +
                  ("0.5, since there was nothing to choose it on" if valid is None else "the cheapest cut on valid")]
     if clear is None or clear < alarm: return clear, alarm, notes
-    if right: cuts = [t for t in proven if t <= clear]
-    else: cuts = [alarm if valid is None else cheapest_cut(valid, alarm if false else -np.inf, clear)]
-    return cuts[-1], cuts[-1], [*notes, "the thresholds cross: one cut keeps both promises, nothing goes to review"]
+    if valid is None: cut = alarm
+    elif right: cut = cheapest_cut(valid, cuts=[t for t in proven if t <= clear])
+    else: cut = cheapest_cut(valid, alarm if false else -np.inf, clear)
+    return cut, cut, [*notes, "the thresholds cross: one cut keeps what was promised, nothing goes to review"]
 
 # %% ../../nbs/43_evaluation.policy.ipynb #3ef47fb1
 def make_policy(
@@ -142,7 +146,7 @@ def make_policy(
     looks:int=1, # looks planned for this calibration set; each spends 1/looks of delta
     accept_provable:bool=False, # with too few units, prove the best rate they can
 ) -> Policy: # None when the scale has no alarm class
-    "Thresholds and the certificate behind them; `.kept` says whether all was proven; `InputError` for wishes that contradict"
+    "Thresholds and the certificate behind them; `.kept`: all was proven; `InputError` for wishes that contradict"
     if not calibration.scale.has_alarm: return None
     if mode == "argmax": return Policy("argmax", 0.5, 0.5, unit=unit, notes=["argmax: nothing is certified"])
     if mode not in MODES[:3]: raise InputError(f"mode is {mode!r}, wanted one of {list(MODES[:4])}")
@@ -151,8 +155,8 @@ def make_policy(
         raise InputError("min_precision belongs to mode high-precision: the other modes place the alarm elsewhere")
     if mode != "three-way" and max_false_alarm_rate is not None:
         raise InputError(f"mode {mode} places the alarm by another rule: max_false_alarm_rate belongs to three-way")
-    wish = dict(max_miss_rate=max_miss_rate, max_false_alarm_rate=max_false_alarm_rate, confidence=confidence, unit=unit,
-                marginal=marginal, accept_provable=accept_provable, min_precision=min_precision)
+    wish = dict(max_miss_rate=max_miss_rate, max_false_alarm_rate=max_false_alarm_rate, confidence=confidence,
+                unit=unit, marginal=marginal, accept_provable=accept_provable, min_precision=min_precision)
     unit_rows(calibration, unit)  # refuse what cannot be certified before a look is entered
     look = dict(rank=None, looks=looks, overdrawn=False) if ledger is None else ledger.look(calibration, wish, looks)
     outcome = certify(calibration, look=look, valid=valid if min_precision is not None else None, **wish)
@@ -172,8 +176,6 @@ def with_threshold(
     if not 0 <= threshold <= 1: raise InputError(f"threshold is {threshold}: give a risk score from 0 to 1")
     return Policy("manual", float(threshold), float(threshold), None, policy.unit, True, [f"{note}: nothing is certified"])
 
-Policy.with_threshold = with_threshold
-
 # %% ../../nbs/43_evaluation.policy.ipynb #b3622537
 def estimate_threshold(
     out_of_fold:Predictions, # each item scored by a model that did not train on its group
@@ -185,10 +187,10 @@ def estimate_threshold(
     scores = np.sort(out_of_fold.risk[unit_rows(out_of_fold, unit, "unsafe")])
     if not len(scores): raise InputError("there is no unsafe unit to estimate a threshold from")
     misses = floor(len(scores)*max_miss_rate)
-    text = (f"estimate from out-of-fold predictions: {misses} of {len(scores)} unsafe units lie below {scores[misses]:.6g}; "
-            "nothing is proven about new ones")
-    return dict(kind="estimate", threshold=float(scores[misses]), max_miss_rate=max_miss_rate, unit=unit, n_units=len(scores),
-                statement=text)
+    text = (f"estimate from out-of-fold predictions: {misses} of {len(scores)} unsafe units lie below "
+            f"{scores[misses]:.6g}; nothing is proven about new ones")
+    return dict(kind="estimate", threshold=float(scores[misses]), max_miss_rate=max_miss_rate, unit=unit,
+                n_units=len(scores), statement=text)
 
 # %% ../../nbs/43_evaluation.policy.ipynb #e31fd034
 def _share(hits, **facts):
@@ -234,7 +236,8 @@ def recertify_policy(
     changes = [dict(item=i, before=b, after=a) for i, b, a in zip(preds.frame["item"], before, after) if a != b]
     share = len(changes)/max(1, len(preds))
     notes = [s["reason"] for s in lost]
-    if share > max_changed: notes.append(f"the export changes {share:.2%} of the decisions, {max_changed:.2%} are allowed")
+    if share > max_changed:
+        notes.append(f"the export changes {share:.2%} of the decisions, {max_changed:.2%} are allowed")
     made.kept, made.notes = made.kept and not notes, (*made.notes, *notes)
     return made, changes, share
 
