@@ -55,7 +55,7 @@ def _probe_arrays(images, probs, recipe):
 
 # %% ../../nbs/70_deployment.bundle.ipynb #6651062c
 class MachineCheck(NamedTuple):
-    "Does this machine compute what the bundle's makers saw? Largest differences of a probability and of a pixel (grey levels)"
+    "Whether the probes agree; largest differences of a probability and of a decoded pixel (grey levels)"
     same:bool
     difference:float
     pixel_difference:int
