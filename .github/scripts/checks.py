@@ -95,6 +95,20 @@ def notebooks_clean():
     return found
 
 
+def import_cells():
+    "Import cells hold imports only: building the site runs every cell that has one, whole and alone"
+    found = []
+    for nb in notebooks():
+        for c in cells(nb):
+            text = source(c)
+            if c["cell_type"] != "code" or re.search(r"#\|\s*(exports?i?\b|eval:\s*false)|nbdev_export\(\)", text):
+                continue
+            kinds = {type(n) for n in ast.walk(ast.parse(re.sub(r"^[%!].*$", "", text, flags=re.M)))}
+            if kinds & {ast.Import, ast.ImportFrom} and kinds & {ast.Expr, ast.Assign}:
+                found.append(f"{nb.name}: imports and other code in one cell: {text[:60]!r}")
+    return found
+
+
 def absolute(node, module):
     "The full name of what `from X import y` imports, X being written from the package of `module` when it is relative"
     if not node.level:
@@ -224,6 +238,7 @@ def site_links():
 CHECKS = (
     export_in_sync,
     notebooks_clean,
+    import_cells,
     imports_point_down,
     small_modules,
     sidebar_complete,
