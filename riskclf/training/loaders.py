@@ -10,7 +10,6 @@ import random
 import zlib
 
 import numpy as np
-import pandas as pd
 import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
