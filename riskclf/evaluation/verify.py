@@ -124,14 +124,14 @@ def check_rate(report, bound, rows):
            f"at {bound['confidence']}")
     if not 0 <= k < len(scores): return
     threshold = scores[k] if miss else math.nextafter(scores[-1 - k], math.inf)
-    wrong = sum(s < threshold if miss else s >= threshold for s in scores)
-    report(threshold == bound["threshold"] and wrong <= k,
-           f"{bound['kind']}: threshold {threshold!r}, {wrong} units on the wrong side of it")
+    shipped = bound["threshold"]
+    report(shipped <= threshold if miss else shipped >= threshold,
+           f"{bound['kind']}: threshold {shipped!r}, proven {'up to' if miss else 'from'} {threshold!r}")
 
 def check_precision(report, bound, rows):
     "A precision: thresholds fixed beforehand are tested in order, the last one before the first failure is shipped"
     rate, delta = 1 - Fraction(str(bound["min_precision"])), Fraction(bound["delta"])
-    groups, proven = {}, None
+    groups, proven = {}, {}
     for row in rows:
         key = sha256(f"riskclf unit {row['item']}".encode())
         groups.setdefault(row["group"], []).append((key, row["risk"], row["unsafe"]))
@@ -139,28 +139,34 @@ def check_precision(report, bound, rows):
     for threshold in bound["sequence"]:
         alarms = [unsafe for risk, unsafe in units if risk >= threshold]
         if len(alarms) - sum(alarms) > allowed_misses(len(alarms), rate, delta): break
-        proven = (threshold, len(alarms))
-    report(bound["unit"] == "item" and proven == (bound["threshold"], bound["n_units"]),
-           f"precision: {bound['min_precision']} at {bound['confidence']} is proven down to "
-           + (f"threshold {proven[0]!r} with {proven[1]} alarms" if proven else "no threshold"))
+        proven[threshold] = len(alarms)
+    report(bound["unit"] == "item" and proven.get(bound["threshold"]) == bound["n_units"],
+           f"precision: {bound['min_precision']} at {bound['confidence']}, threshold {bound['threshold']!r}, "
+           f"{len(proven)} of {len(bound['sequence'])} thresholds proven in order")
 
 # %% ../../nbs/42c_evaluation.verify.ipynb #62b23161
 def check_policy(report, policy, certificate):
     "What the policy does must be what the certificate allows"
-    miss, alarm = ([b["threshold"] for b in certificate["bounds"] if b["kind"] in kinds]
-                   for kinds in (("miss_rate",), ("false_alarm_rate", "precision")))
     low, high = policy["clear_below"], policy["alarm_from"]
+    miss = [b["threshold"] for b in certificate["bounds"] if b["kind"] == "miss_rate"]
     report(low is None or (miss and low <= miss[0]),
            f"the policy clears below {low}" + (f", certified up to {miss[0]!r}" if miss else ""))
-    if alarm:
-        report(high is not None and high >= max(alarm),
-               f"the policy raises alarms from {high}, certified from {max(alarm)!r}")
+    for bound in certificate["bounds"]:
+        t = bound["threshold"]
+        if bound["kind"] == "false_alarm_rate":
+            report(high is not None and high >= t, f"the policy raises alarms from {high}, certified from {t!r}")
+        if bound["kind"] == "precision":
+            proven = bound["sequence"][:bound["sequence"].index(t) + 1]
+            report(high in proven, f"the policy raises alarms from {high}, one of {len(proven)} proven thresholds")
 
 def verify(folder):
     "Check the certificate of a bundle again; the report has one (passed, text) for each thing looked at"
     report, folder = Report(), Path(folder)
     try:
         bundle = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        if "id" in bundle:
+            own = content_hash({k: v for k, v in bundle.items() if k != "id"})
+            report(own == bundle["id"], f"the bundle's id is the hash of bundle.json, {bundle['id'][:12]}")
         check_files(report, folder, bundle)
         policy = bundle.get("policy")
         certificate = policy and policy["certificate"]
