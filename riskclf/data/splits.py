@@ -48,6 +48,8 @@ def _given_groups(df, group_by, notes):
         if c in df and df[c].duplicated().any(): return "source video", df[c].tolist()
     return "near duplicates", [None]*len(df)
 
+
+# %% ../../nbs/14_data.splits.ipynb #9213c8ff
 def _unite(df, names, pairs):
     "Group names after uniting groups that share a copy, and which were united"
     codes, unique = pd.factorize(np.array(names, dtype=object), sort=True)
@@ -98,6 +100,8 @@ def parse_fractions(
                          "that sum to 100, with some for train, like 60,10,30,0")
     return shares / shares.sum()
 
+
+# %% ../../nbs/14_data.splits.ipynb #12cb5e24
 def _apportion(n, shares, rng):
     "How many of n groups each split gets, int (S,): n*share in the mean, and none gets 0 if n allows"
     wanted = np.flatnonzero(shares > 0)
@@ -188,6 +192,8 @@ def _group_table(df):
     present[codes[rows], columns] = True
     return codes, groups, present, np.bincount(codes), names
 
+
+# %% ../../nbs/14_data.splits.ipynb #2820e8b5
 def _keep_given(df, codes, groups, notes):
     "The split that the manifest states for each group, -1 for none"
     given = np.array([-1 if s is None or s != s else SPLITS.index(s) for s in df["split"]])
@@ -255,6 +261,8 @@ def split_table(
     table = pd.DataFrame(columns).reindex([s for s in SPLITS if s in set(df["split"])])
     return table.fillna(0).astype(int)
 
+
+# %% ../../nbs/14_data.splits.ipynb #80d8c163
 def plot_splits(
     df, # manifest with `split` and `group`
     ax:plt.Axes=None, # drawn on, a new one by default
@@ -296,6 +304,8 @@ def _fold_once(y, codes, present, folds, seed):
         if not lost: break
     return best[1]
 
+
+# %% ../../nbs/14_data.splits.ipynb #f276ef2f
 def grouped_folds(
     df, # manifest with `group` in every row
     folds:int=5, # parts, each of them tested once, at least 2
