@@ -19,6 +19,12 @@ from ..core import InputError, progress, threads
 from .decode import DECODER, ImageError, image_facts
 
 # %% ../../nbs/12_data.checks.ipynb #d3065450
+def _causes(e):
+    "An error and those it came from"
+    while e is not None:
+        yield e
+        e = e.__context__
+
 def _read_facts(path, max_pixels, max_bytes):
     "What there is to know about one file, as plain JSON values"
     try:
@@ -28,7 +34,7 @@ def _read_facts(path, max_pixels, max_bytes):
         return facts | dict(status="handled" if notes else "ok", reason="; ".join(notes))
     except ImageError as e:
         reason, message = e.reason, str(e).replace(str(path), "the file")
-        if isinstance(e.__context__, MemoryError): reason, message = "too large", "decoding needs too much memory"
+        if any(isinstance(c, MemoryError) for c in _causes(e)): reason, message = "too large", "decoding needs too much memory"
         return e.facts | dict(status="bad", reason=f"{reason}: {message}")
 
 def _serve():
@@ -104,6 +110,14 @@ def _load_cache(cache):
                 known[key] = facts
     return known
 
+# %% ../../nbs/12_data.checks.ipynb #ca3a69be
+def _open_cache(cache):
+    if cache is None: return contextlib.nullcontext()
+    os.makedirs(os.path.dirname(os.path.abspath(cache)), exist_ok=True)
+    file = open(cache, "a", encoding="utf-8")
+    if file.tell(): file.write("\n")  # ends a line that a killed run left behind
+    return file
+
 def _read_all(paths, limits, timeout_s, workers, cache):
     "Facts of each path, as a dict"
     keys = {p: _cache_key(p, limits) for p in paths} if cache else {}
@@ -120,9 +134,7 @@ def _read_all(paths, limits, timeout_s, workers, cache):
         finally: readers.put(reader)
     with contextlib.ExitStack() as stack:
         for r in every: stack.callback(r.close)
-        if cache: os.makedirs(os.path.dirname(os.path.abspath(cache)), exist_ok=True)
-        file = stack.enter_context(open(cache, "a", encoding="utf-8")) if cache else None
-        if file and file.tell(): file.write("\n")  # ends a line that a killed run left behind
+        file = stack.enter_context(_open_cache(cache))
         pool = ThreadPoolExecutor(len(every))
         stack.callback(pool.shutdown, cancel_futures=True)
         answers = (answer for k in range(0, len(todo), 10_000) for answer in pool.map(read, todo[k:k + 10_000]))
@@ -200,6 +212,8 @@ def summarize_checks(
         rows.append(row)
     return pd.DataFrame(rows).set_index("label")
 
+
+# %% ../../nbs/12_data.checks.ipynb #ee6a468e
 def usable_items(
     df, # from `check_files`
 ): # DataFrame without the bad items; `attrs['notes']` says how many went

@@ -109,7 +109,7 @@ def parse_column(
         raise InputError(f"column {column!r} cannot be read: write it like path=image,label=y")
     return {ours.strip(): theirs.strip() for ours, _, theirs in cut}
 
-_TEXT = ("item", "path", "label", "group", "split", "mask")
+_TEXT = ("item", "path", "label", "sublabel", "group", "split", "mask", "sha256", "phash")
 
 def _read_table(path, text_columns):
     "A CSV or parquet file as a DataFrame"
@@ -318,6 +318,6 @@ def plot_balance(
     bars = ax.barh(names, member.sum(axis=0), color=["tab:red" if alarm.get(n) else "tab:blue" for n in names])
     groups = [f" {df['group'][m].nunique()} groups" if "group" in df else "" for m in member.T]
     ax.bar_label(bars, [f"{m.sum()} items{',' if g else ''}{g}" for m, g in zip(member.T, groups)], padding=3)
-    ax.set(xlabel="items", xlim=(0, 1.5*member.sum(axis=0).max()))
+    ax.set(xlabel="items", xlim=(0, 1.7*member.sum(axis=0).max()))
     ax.invert_yaxis()
     return ax

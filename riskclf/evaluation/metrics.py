@@ -74,18 +74,18 @@ def _class_figures(items, names, **how):
 # %% ../../nbs/40_evaluation.metrics.ipynb #a897c61f
 def _only_kind(items): return f"only {'unsafe' if items.unsafe.all() else 'safe'} items"
 
-def _score_figures(items, scale, **how):
+def _score_figures(items, scale, probs, **how):
     "Figures of the probabilities: ranking and calibration"
     both = items.unsafe.any() and not items.unsafe.all()
     why = "no alarm class" if not scale.has_alarm else None if both else _only_kind(items)
     some = items.present & ~items.is_class.all(axis=0)
     ovr = [auroc_statistic(items.probs[:, k], items.is_class[:, k], items.groups) for k in np.flatnonzero(some)]
     if scale.multilabel:
-        stated, groups = np.maximum(items.probs, 1 - items.probs), np.repeat(items.groups, scale.num_classes)
-        right, square = (items.is_class == items.is_called).ravel(), (items.probs - items.is_class) ** 2
+        stated, groups = np.where(items.is_called, probs, 1 - probs), np.repeat(items.groups, scale.num_classes)
+        right, square = (items.is_class == items.is_called).ravel(), (probs - items.is_class) ** 2
     else:
-        stated, groups, right = items.probs.max(axis=1), items.groups, items.right
-        square = (items.probs - items.is_class) ** 2 * scale.num_classes / 2
+        stated, groups, right = probs[items.is_called], items.groups, items.right
+        square = (probs - items.is_class) ** 2 * scale.num_classes / 2
     square = square.mean(axis=1)
     def measure(make, why): return figure(None, note=why) if why else group_bootstrap(make(), **how)
     absent = f"no items of {', '.join(items.absent)}" if items.absent else None
@@ -133,6 +133,7 @@ def evaluate_predictions(
     preds:Predictions, # what a model said, with targets where known
     actions=None, # what was done with each row, str (n,) of clear, review, alarm; None when there is no policy
     certificate=None, # a certificate or its dict, copied into the result
+    calibrator=None, # makes the probabilities that are reported; ece and brier are then those of its output
     level:float=0.95, # confidence of the intervals, in (0, 1)
     seed:int=0, # of the bootstrap
 ) -> dict: # metrics.json: each figure is {'value', 'low', 'high'}, with a 'note' if there is something to know
@@ -143,7 +144,8 @@ def evaluate_predictions(
     if len(items):
         out |= _label_figures(items, preds.scale.names, preds.scale.multilabel, **how)
         out |= dict(per_class=_class_figures(items, preds.scale.names, **how))
-        out |= _score_figures(items, preds.scale, **how)
+        stated = items.probs if calibrator is None else calibrator.apply(items.probs)
+        out |= _score_figures(items, preds.scale, stated, **how)
     else: out |= _unknown(preds)
     out |= _action_figures(preds, actions, items, level)
     return out | dict(certificate=certificate.to_dict() if hasattr(certificate, "to_dict") else certificate)
