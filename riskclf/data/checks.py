@@ -19,6 +19,12 @@ from ..core import InputError, progress, threads
 from .decode import DECODER, ImageError, image_facts
 
 # %% ../../nbs/12_data.checks.ipynb #d3065450
+def _causes(e):
+    "An error and those it came from"
+    while e is not None:
+        yield e
+        e = e.__context__
+
 def _read_facts(path, max_pixels, max_bytes):
     "What there is to know about one file, as plain JSON values"
     try:
@@ -28,9 +34,12 @@ def _read_facts(path, max_pixels, max_bytes):
         return facts | dict(status="handled" if notes else "ok", reason="; ".join(notes))
     except ImageError as e:
         reason, message = e.reason, str(e).replace(str(path), "the file")
-        if isinstance(e.__context__, MemoryError): reason, message = "too large", "decoding needs too much memory"
+        if any(isinstance(c, MemoryError) for c in _causes(e)):
+            reason, message = "too large", "decoding needs too much memory"
         return e.facts | dict(status="bad", reason=f"{reason}: {message}")
 
+
+# %% ../../nbs/12_data.checks.ipynb #67ff28d1
 def _serve():
     "Answer paths on stdin with facts on stdout, until stdin ends"
     import PIL.Image  # noqa: F401  imported before the clock of the first file starts
@@ -45,7 +54,22 @@ def _serve():
     print("{}", file=answers, flush=True)
     for line in sys.stdin: print(json.dumps(_read_facts(json.loads(line), **limits)), file=answers, flush=True)
 
-# %% ../../nbs/12_data.checks.ipynb #67ff28d1
+# %% ../../nbs/12_data.checks.ipynb #54fa189d
+def _ask(process, value, timeout_s):
+    "The answer to one line, None when the process died over it; and whether it was killed for taking too long"
+    late = threading.Event()
+    def stop():
+        late.set()
+        process.kill()
+    clock = threading.Timer(timeout_s, stop)
+    clock.start()
+    try:
+        print(json.dumps(value), file=process.stdin, flush=True)
+        line = process.stdout.readline()
+    except BrokenPipeError: line = ""
+    finally: clock.cancel()
+    return (json.loads(line) if line.endswith("\n") else None), late.is_set()
+
 class _Reader:
     "A helper process that reads files; started when needed, killed when a file takes too long"
     command = "from riskclf.data.checks import _serve; _serve()"
@@ -56,27 +80,12 @@ class _Reader:
         env = dict(os.environ, PYTHONPATH=os.pathsep.join(p for p in sys.path if p), OMP_NUM_THREADS="1")
         self.process = subprocess.Popen([sys.executable, "-c", self.command], text=True, env=env, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        answer, _ = self._ask(self.limits, 120)
+        answer, _ = _ask(self.process, self.limits, 120)
         if answer is None: raise RuntimeError(f"no file can be read: {sys.executable} -c {self.command!r} ends at once")
-
-    def _ask(self, value, timeout_s):
-        "The answer to one line, and whether it took too long; None when the process died over it"
-        late = threading.Event()
-        def stop():
-            late.set()
-            self.process.kill()
-        clock = threading.Timer(timeout_s, stop)
-        clock.start()
-        try:
-            print(json.dumps(value), file=self.process.stdin, flush=True)
-            line = self.process.stdout.readline()
-        except BrokenPipeError: line = ""
-        finally: clock.cancel()
-        return (json.loads(line) if line.endswith("\n") else None), late.is_set()
 
     def facts(self, path):
         if self.process is None: self._start()
-        facts, late = self._ask(str(path), self.timeout_s)
+        facts, late = _ask(self.process, str(path), self.timeout_s)
         if facts is not None and not late: return facts
         self.close()
         if late: return facts or dict(status="bad", reason=f"timed out: no answer within {self.timeout_s:g} s")
@@ -104,6 +113,16 @@ def _load_cache(cache):
                 known[key] = facts
     return known
 
+# %% ../../nbs/12_data.checks.ipynb #ca3a69be
+def _open_cache(cache):
+    if cache is None: return contextlib.nullcontext()
+    os.makedirs(os.path.dirname(os.path.abspath(cache)), exist_ok=True)
+    file = open(cache, "a", encoding="utf-8")
+    if file.tell(): file.write("\n")  # ends a line that a killed run left behind
+    return file
+
+
+# %% ../../nbs/12_data.checks.ipynb #c81ac23f
 def _read_all(paths, limits, timeout_s, workers, cache):
     "Facts of each path, as a dict"
     keys = {p: _cache_key(p, limits) for p in paths} if cache else {}
@@ -120,9 +139,7 @@ def _read_all(paths, limits, timeout_s, workers, cache):
         finally: readers.put(reader)
     with contextlib.ExitStack() as stack:
         for r in every: stack.callback(r.close)
-        if cache: os.makedirs(os.path.dirname(os.path.abspath(cache)), exist_ok=True)
-        file = stack.enter_context(open(cache, "a", encoding="utf-8")) if cache else None
-        if file and file.tell(): file.write("\n")  # ends a line that a killed run left behind
+        file = stack.enter_context(_open_cache(cache))
         pool = ThreadPoolExecutor(len(every))
         stack.callback(pool.shutdown, cancel_futures=True)
         answers = (answer for k in range(0, len(todo), 10_000) for answer in pool.map(read, todo[k:k + 10_000]))
@@ -200,6 +217,8 @@ def summarize_checks(
         rows.append(row)
     return pd.DataFrame(rows).set_index("label")
 
+
+# %% ../../nbs/12_data.checks.ipynb #ee6a468e
 def usable_items(
     df, # from `check_files`
 ): # DataFrame without the bad items; `attrs['notes']` says how many went

@@ -109,7 +109,7 @@ def parse_column(
         raise InputError(f"column {column!r} cannot be read: write it like path=image,label=y")
     return {ours.strip(): theirs.strip() for ours, _, theirs in cut}
 
-_TEXT = ("item", "path", "label", "group", "split", "mask")
+_TEXT = ("item", "path", "label", "sublabel", "group", "split", "mask", "sha256", "phash")
 
 def _read_table(path, text_columns):
     "A CSV or parquet file as a DataFrame"
@@ -221,6 +221,8 @@ def _read_data(data, columns, views, classes):
     wanted = None if classes is None else {f for fs in parse_classes(classes).values() for f in fs}
     return _read_folder(path.absolute(), wanted), os.path.abspath(path), f"folders of {path}"
 
+
+# %% ../../nbs/11_data.manifest.ipynb #bde9c3b4
 def _clean_columns(df, views, notes):
     "Group, split and path columns as text, checked"
     if not len(df): raise InputError("the manifest has no rows")
@@ -306,6 +308,8 @@ def class_matrix(
     nothing = ~member.any(axis=1)
     return (names + ["none"], np.column_stack([member, nothing])) if nothing.any() else (names, member)
 
+
+# %% ../../nbs/11_data.manifest.ipynb #3d06e7e3
 def plot_balance(
     df, # manifest, DataFrame
     scale:RiskScale=None, # for the order of the classes and to mark the alarms
@@ -318,6 +322,6 @@ def plot_balance(
     bars = ax.barh(names, member.sum(axis=0), color=["tab:red" if alarm.get(n) else "tab:blue" for n in names])
     groups = [f" {df['group'][m].nunique()} groups" if "group" in df else "" for m in member.T]
     ax.bar_label(bars, [f"{m.sum()} items{',' if g else ''}{g}" for m, g in zip(member.T, groups)], padding=3)
-    ax.set(xlabel="items", xlim=(0, 1.5*member.sum(axis=0).max()))
+    ax.set(xlabel="items", xlim=(0, 1.7*member.sum(axis=0).max()))
     ax.invert_yaxis()
     return ax

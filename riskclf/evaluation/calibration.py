@@ -155,7 +155,8 @@ def fit_temperature(
     def loss(log_t):
         bent = _temper(probs, np.exp(log_t), multilabel)
         return weights @ log_loss(bent, holds, multilabel) + 0.5 * (log_t / np.log(2)) ** 2
-    wrong = ((probs >= 0.5) != (holds == 1) if multilabel else (probs < probs.max(axis=1, keepdims=True)) & (holds == 1))
+    called = probs >= 0.5 if multilabel else probs == probs.max(axis=1, keepdims=True)
+    wrong = called != (holds == 1)
     errors = len(np.unique(_known_groups(preds)[wrong.any(axis=1)]))
     found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded").x
     if found < 0 and errors < 5:

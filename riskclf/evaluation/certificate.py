@@ -135,6 +135,7 @@ def _allowed(n, rate, delta, method):
     if method != "massart": raise InputError(f"method is {method!r}, wanted 'binomial' or 'massart'")
     return floor(n*(rate - sqrt(log(1/delta)/(2*n)))) if n else -1
 
+# %% ../../nbs/42_evaluation.certificate.ipynb #48f0cbf7
 def _prove(preds, kind, rate, delta, unit, method, accept_provable):
     "(bound, shortfall) of one rate; either may be None"
     check_rate(f"max_{kind}", rate)
@@ -199,7 +200,7 @@ def _prove_precision(preds, valid, min_precision, delta):
     if not proven:
         t, alarms, false = failed or (None, 0, 0)
         why = (f"{false} of {alarms} alarms at {t:.6g} were false" if failed else
-               f"{needed} alarms are needed, and valid does not promise as many with that precision in {n} units")
+               f"it needs {needed} alarms, and valid lets expect fewer that precise among {n} units")
         reason = f"precision {min_precision:g} at {float(1 - delta):.4g} confidence: {why}"
         best = 1 - provable_rate(alarms, 1 - delta, false)
         return None, dict(kind="precision", n_units=n, needed=needed, provable_rate=best, reason=reason)

@@ -278,8 +278,26 @@ def load_best(self:Checkpoint):
 
 # %% ../../nbs/31b_training.checkpoint.ipynb #07ed54bc
 @patch
-def load_last(self:Checkpoint):
+def is_finished(self:Checkpoint,
+    epochs:int, # of the whole run
+) -> bool: # there is nothing left to train
+    "Did the stored run come to its end?"
+    return self._stored is not None and (self.start_epoch >= epochs or self.stopped is not None)
+
+@patch
+def restore(self:Checkpoint,
+    learn, # fastai Learner with the model and the monitor
+):
+    "The end of a stored run: its history, and the best weights"
+    self.monitor.load_state_dict(self._stored[1]["monitor"])
+    self.learn, self._stored = learn, None
+    self.load_best()
+
+@patch
+def load_last(self:Checkpoint,
+    learn, # fastai Learner with the model
+):
     "Give the model the weights of the last whole epoch in the folder, if there is one"
     if not self.folder or not self.last_path.exists(): return
     weights = {k.removeprefix("model."): v for k, v in load_file(self.last_path).items() if k.startswith("model.")}
-    load_weights(self.learn.model, weights, "the last checkpoint")
+    load_weights(learn.model, weights, "the last checkpoint")
