@@ -59,8 +59,8 @@ class Ledger:
         question = hash_json([scores_hash(preds), asked, looks])
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         with _transaction(self.path) as db:
-            db.execute("INSERT OR IGNORE INTO looks SELECT ?, coalesce(max(rank), 0)+1, ?, ?, ?, ? FROM looks WHERE data=?",
-                       (data, question, looks, json.dumps(asked), now, data))
+            db.execute("INSERT OR IGNORE INTO looks SELECT ?, coalesce(max(rank), 0)+1, ?, ?, ?, ? "
+                       "FROM looks WHERE data=?", (data, question, looks, json.dumps(asked), now, data))
             rank, = db.execute("SELECT rank FROM looks WHERE data=? AND question=?", (data, question)).fetchone()
             spent = db.execute("SELECT looks FROM looks WHERE data=? AND rank<=?", (data, rank)).fetchall()
         return dict(rank=rank, looks=looks, overdrawn=sum(Fraction(1, n) for n, in spent) > 1, data=data)
