@@ -15,7 +15,7 @@ NBS = ROOT / "nbs"
 SCRIPTS = ROOT / ".github" / "scripts"
 BIN = Path(sys.executable).parent
 LIGHT = re.compile(
-    r"^(core|data\.(images|decode|video)|models\.graph|evaluation\.(calibration|certificate|ledger|verify|policy)"
+    r"^(core|data\.(images|decode|video)|models\.graph|evaluation\.(bounds|calibration|certificate|ledger|verify|policy)"
     r"|deployment\..*|workflow|cli)$"
 )
 

@@ -34,9 +34,11 @@ def _read_facts(path, max_pixels, max_bytes):
         return facts | dict(status="handled" if notes else "ok", reason="; ".join(notes))
     except ImageError as e:
         reason, message = e.reason, str(e).replace(str(path), "the file")
-        if any(isinstance(c, MemoryError) for c in _causes(e)): reason, message = "too large", "decoding needs too much memory"
+        if any(isinstance(c, MemoryError) for c in _causes(e)):
+            reason, message = "too large", "decoding needs too much memory"
         return e.facts | dict(status="bad", reason=f"{reason}: {message}")
 
+# %% ../../nbs/12_data.checks.ipynb #67ff28d1
 def _serve():
     "Answer paths on stdin with facts on stdout, until stdin ends"
     import PIL.Image  # noqa: F401  imported before the clock of the first file starts
@@ -51,7 +53,22 @@ def _serve():
     print("{}", file=answers, flush=True)
     for line in sys.stdin: print(json.dumps(_read_facts(json.loads(line), **limits)), file=answers, flush=True)
 
-# %% ../../nbs/12_data.checks.ipynb #67ff28d1
+# %% ../../nbs/12_data.checks.ipynb #54fa189d
+def _ask(process, value, timeout_s):
+    "The answer to one line, None when the process died over it; and whether it was killed for taking too long"
+    late = threading.Event()
+    def stop():
+        late.set()
+        process.kill()
+    clock = threading.Timer(timeout_s, stop)
+    clock.start()
+    try:
+        print(json.dumps(value), file=process.stdin, flush=True)
+        line = process.stdout.readline()
+    except BrokenPipeError: line = ""
+    finally: clock.cancel()
+    return (json.loads(line) if line.endswith("\n") else None), late.is_set()
+
 class _Reader:
     "A helper process that reads files; started when needed, killed when a file takes too long"
     command = "from riskclf.data.checks import _serve; _serve()"
@@ -62,27 +79,12 @@ class _Reader:
         env = dict(os.environ, PYTHONPATH=os.pathsep.join(p for p in sys.path if p), OMP_NUM_THREADS="1")
         self.process = subprocess.Popen([sys.executable, "-c", self.command], text=True, env=env, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        answer, _ = self._ask(self.limits, 120)
+        answer, _ = _ask(self.process, self.limits, 120)
         if answer is None: raise RuntimeError(f"no file can be read: {sys.executable} -c {self.command!r} ends at once")
-
-    def _ask(self, value, timeout_s):
-        "The answer to one line, and whether it took too long; None when the process died over it"
-        late = threading.Event()
-        def stop():
-            late.set()
-            self.process.kill()
-        clock = threading.Timer(timeout_s, stop)
-        clock.start()
-        try:
-            print(json.dumps(value), file=self.process.stdin, flush=True)
-            line = self.process.stdout.readline()
-        except BrokenPipeError: line = ""
-        finally: clock.cancel()
-        return (json.loads(line) if line.endswith("\n") else None), late.is_set()
 
     def facts(self, path):
         if self.process is None: self._start()
-        facts, late = self._ask(str(path), self.timeout_s)
+        facts, late = _ask(self.process, str(path), self.timeout_s)
         if facts is not None and not late: return facts
         self.close()
         if late: return facts or dict(status="bad", reason=f"timed out: no answer within {self.timeout_s:g} s")
@@ -118,6 +120,7 @@ def _open_cache(cache):
     if file.tell(): file.write("\n")  # ends a line that a killed run left behind
     return file
 
+# %% ../../nbs/12_data.checks.ipynb #c81ac23f
 def _read_all(paths, limits, timeout_s, workers, cache):
     "Facts of each path, as a dict"
     keys = {p: _cache_key(p, limits) for p in paths} if cache else {}
@@ -211,7 +214,6 @@ def summarize_checks(
         if "group" in df: row["groups"] = int(df.loc[mine & good, "group"].nunique())
         rows.append(row)
     return pd.DataFrame(rows).set_index("label")
-
 
 # %% ../../nbs/12_data.checks.ipynb #ee6a468e
 def usable_items(

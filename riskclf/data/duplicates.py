@@ -59,6 +59,7 @@ def _near_chunks(hashes, radius, chunk=2_000_000):
             for earlier in range(b): new &= np.bitwise_count(_band(differ, earlier)) > reach
             yield i[new], j[new], np.bitwise_count(differ[new]).astype(np.int64)
 
+# %% ../../nbs/13_data.duplicates.ipynb #070428f5
 def near_pairs(
     hashes:np.ndarray, # perceptual hashes, uint64 (n,)
     radius:int=6, # most bits that may differ, 0 to 15
@@ -105,6 +106,7 @@ def _stars(values, rows):
     home = rows[first][pd.factorize(values)[0]]
     return np.column_stack([home, rows])[~first], first
 
+# %% ../../nbs/13_data.duplicates.ipynb #ce2e405d
 def find_duplicates(
     df, # checked manifest: item, sha256, phash, and where known label, split, group
     radius:int=6, # most bits in which near copies may differ, 0 to 15

@@ -48,6 +48,7 @@ def _given_groups(df, group_by, notes):
         if c in df and df[c].duplicated().any(): return "source video", df[c].tolist()
     return "near duplicates", [None]*len(df)
 
+# %% ../../nbs/14_data.splits.ipynb #9213c8ff
 def _unite(df, names, pairs):
     "Group names after uniting groups that share a copy, and which were united"
     codes, unique = pd.factorize(np.array(names, dtype=object), sort=True)
@@ -56,8 +57,8 @@ def _unite(df, names, pairs):
     graph = coo_matrix((np.ones(len(a)), (a, b)), shape=(len(unique),)*2)
     _, part = connected_components(graph, directed=False)
     first = pd.Series(unique).groupby(part).first().to_numpy(dtype=object)  # the names are sorted
-    sizes = np.bincount(part)
-    united = [sorted(unique[part == p].tolist()) for p in np.flatnonzero(sizes > 1)]
+    many = np.bincount(part)[part] > 1
+    united = [names.tolist() for _, names in pd.Series(unique[many]).groupby(part[many])]
     return first[part][codes].tolist(), united
 
 # %% ../../nbs/14_data.splits.ipynb #6a67a46b
@@ -69,11 +70,12 @@ def assign_groups(
     "Which rows belong together; `InputError` for a wrong pattern"
     df, notes = df.copy(), list(df.attrs.get("notes", []))
     source, names = _given_groups(df, group_by, notes)
-    names = [str(i) if n is None or n != n else str(n) for n, i in zip(names, df["item"])]
+    names = [str(i) if pd.isna(n) else str(n) for n, i in zip(names, df["item"])]
     checked = "sha256" in df and "phash" in df
     names, united = _unite(df, names, find_duplicates(df, radius)) if checked else (names, [])
+    if source == "near duplicates": united = []
     if not checked: notes.append("the files were not checked, so groups that share copies of a picture are not known")
-    if source != "near duplicates" and united:
+    if united:
         notes.append(f"{sum(map(len, united))} groups share copies of pictures and are united into {len(united)}, "
                      f"the first are {' + '.join(united[0][:4])}")
     df["group"] = names
@@ -98,6 +100,7 @@ def parse_fractions(
                          "that sum to 100, with some for train, like 60,10,30,0")
     return shares / shares.sum()
 
+# %% ../../nbs/14_data.splits.ipynb #12cb5e24
 def _apportion(n, shares, rng):
     "How many of n groups each split gets, int (S,): n*share in the mean, and none gets 0 if n allows"
     wanted = np.flatnonzero(shares > 0)
@@ -162,14 +165,15 @@ def _stratified(present, size, shares, seed):
 def _times(df):
     if "time" not in df: raise InputError("split_by 'time' needs a column `time` (map it with --column time=NAME)")
     time = df["time"]
-    if not pd.api.types.is_numeric_dtype(time): time = pd.to_datetime(time, errors="coerce", format="mixed", utc=True)
+    if not pd.api.types.is_datetime64_any_dtype(time): time = pd.to_numeric(time, errors="coerce")
+    if time.isna().any(): time = pd.to_datetime(df["time"], errors="coerce", format="mixed", utc=True)
     if (lost := time.isna()).any():
         raise InputError(f"{lost.sum()} items have no readable time, the first is {df['item'][lost].iloc[0]!r}")
-    return time.astype("int64") if not pd.api.types.is_numeric_dtype(time) else time
+    return time.rank(method="dense").to_numpy()
 
 def _by_time(time, codes, size, shares):
     "A split for each group: cut by time, latest in calibration"
-    order = np.argsort(pd.Series(np.asarray(time)).groupby(codes).max().to_numpy(), kind="stable")
+    order = np.argsort(pd.Series(time).groupby(codes).max().to_numpy(), kind="stable")
     middle = (np.cumsum(size[order]) - size[order]/2) / size.sum()
     row = np.array([0, 1, 3, 2])  # train, valid, test, calibration
     out = np.empty(len(size), dtype=np.int64)
@@ -188,17 +192,20 @@ def _group_table(df):
     present[codes[rows], columns] = True
     return codes, groups, present, np.bincount(codes), names
 
+# %% ../../nbs/14_data.splits.ipynb #2820e8b5
 def _keep_given(df, codes, groups, notes):
     "The split that the manifest states for each group, -1 for none"
-    given = np.array([-1 if s is None or s != s else SPLITS.index(s) for s in df["split"]])
+    given = np.array([-1 if pd.isna(s) else SPLITS.index(s) for s in df["split"]])
     low, high = np.full(len(groups), 9), np.full(len(groups), -1)
     np.minimum.at(low, codes[given >= 0], given[given >= 0])
     np.maximum.at(high, codes, given)
-    if (torn := np.flatnonzero((high >= 0) & (low < high))).size:
-        what = f"{len(torn)} groups lie in more than one split, the first is {groups[torn[0]]!r}"
-        if df.attrs.get("group_source") != "near duplicates":
-            raise InputError(f"{what}: mend the column `split`, or leave it out to have the groups divided")
-        notes.append(f"the given split is kept, but it tears look-alikes apart, so figures may read too high: {what}")
+    torn = groups[(high >= 0) & (low < high)].tolist()
+    soft = {names[0] for names in df.attrs.get("united", [])}  # only copies hold these together
+    hard = [] if df.attrs.get("group_source") == "near duplicates" else [g for g in torn if g not in soft]
+    if hard: raise InputError(f"{len(hard)} groups lie in more than one split, the first is {hard[0]!r}: "
+                              "mend the column `split`, or leave it out to have the groups divided")
+    if torn: notes.append(f"the given split is kept, but {len(torn)} groups of look-alikes lie in more than one part, "
+                          f"the first is {torn[0]!r}: figures may read too high")
     return given, high
 
 def _note_absent(df, present, part, wanted, names, notes):
@@ -255,6 +262,7 @@ def split_table(
     table = pd.DataFrame(columns).reindex([s for s in SPLITS if s in set(df["split"])])
     return table.fillna(0).astype(int)
 
+# %% ../../nbs/14_data.splits.ipynb #80d8c163
 def plot_splits(
     df, # manifest with `split` and `group`
     ax:plt.Axes=None, # drawn on, a new one by default
@@ -296,6 +304,7 @@ def _fold_once(y, codes, present, folds, seed):
         if not lost: break
     return best[1]
 
+# %% ../../nbs/14_data.splits.ipynb #f276ef2f
 def grouped_folds(
     df, # manifest with `group` in every row
     folds:int=5, # parts, each of them tested once, at least 2

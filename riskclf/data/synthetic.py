@@ -60,10 +60,10 @@ def _flame(rng, side):
 
 def _smoke(rng, side):
     x, height = _axes(side)
-    body = np.clip(1 - ((x - rng.uniform(-0.6, 0.6) * (height - 0.3)) / (0.2 + 0.7 * height))**2, 0, 1)
+    body = np.clip(1.4 - 1.4 * ((x - rng.uniform(-0.6, 0.6) * (height - 0.3)) / (0.2 + 0.75 * height))**2, 0, 1)
     edge = np.clip(height * 6, 0, 1) * np.clip((1 - height) * 2.5, 0, 1) * np.clip((1 - np.abs(x)) * 4, 0, 1)
-    shade = rng.uniform(0.2, 0.75) + 0.25 * (_noise(rng, side) - 0.5)
-    opacity = np.clip(body * edge * (0.25 + 1.1 * _noise(rng, side, 0.6)) - 0.12, 0, 0.92)
+    shade = (0.12, 0.8)[rng.integers(2)] + rng.uniform(-0.08, 0.15) + 0.3 * (_noise(rng, side) - 0.5)
+    opacity = np.clip(body * edge * (0.45 + 1.2 * _noise(rng, side, 0.6)) - 0.12, 0, 0.97)
     return np.repeat(shade[..., None], 3, axis=2), opacity
 
 def _sparks(rng, side):
@@ -120,7 +120,7 @@ def _plan_group(rng, lighting, num_cameras):
     def one(of): return list(of)[rng.integers(len(of))]
     return dict(photo=one(PHOTOS), mirror=bool(rng.random() < 0.5), zoom=rng.uniform(0.45, 0.9), place=rng.random(2),
                 camera=int(rng.integers(num_cameras)), lighting=one(lighting),
-                hazard=one(_HAZARDS), spot=rng.uniform((0.15, 0.2), (0.85, 0.8)),
+                hazard=one(_HAZARDS), spot=rng.uniform((0.3, 0.25), (0.8, 0.75)),
                 decoy=one(_DECOYS), decoy_spot=rng.random(2), decoy_draw=rng.random())
 
 def _background(plan, rng, size):
@@ -172,14 +172,17 @@ def _draw_scene(plan, level, difficulty, size, rng):
     return _through_camera(image, plan["camera"], rng), mask
 
 # %% ../../nbs/10_data.synthetic.ipynb #31f9bde6
+def _decoy_share(difficulty): return 0.05 + 0.6 * difficulty
+
 def _things(plan, level, difficulty, rng):
     "(kind, spot, share of the side, strength) of what stands in the scene; `level` in [0, 1], 0 for no hazard"
-    if plan["decoy_draw"] < 0.15 + 0.7 * difficulty:
+    if plan["decoy_draw"] < _decoy_share(difficulty):
         yield plan["decoy"], plan["decoy_spot"], rng.uniform(0.2, 0.5), rng.uniform(0.6, 1)
     if level > 0:
-        share = (0.75 - 0.62 * difficulty) * (0.5 + 0.5 * level) * rng.uniform(0.75, 1.25)
+        share = (1.05 - 0.9 * difficulty) * (0.5 + 0.5 * level) * rng.uniform(0.8, 1.2)
+        if plan["hazard"] == "smoke": share *= 1.25  # it spreads
         spot = np.clip(plan["spot"] + rng.normal(0, 0.03, 2), 0, 1)
-        yield plan["hazard"], spot, share, (1 - 0.6 * difficulty) * rng.uniform(0.85, 1)
+        yield plan["hazard"], spot, share, (1 - 0.6 * difficulty**2) * rng.uniform(0.9, 1)
 
 # %% ../../nbs/10_data.synthetic.ipynb #1cdfe473
 def _plan_scenes(n, hazard_share, items_per_group, classes, conditions, num_cameras, seed):
@@ -222,7 +225,7 @@ def make_scenes(
             image, mask = _draw_scene(plan, level, difficulty, size, np.random.default_rng([seed, 4, g, i]))
             flip = wrong.random() < label_noise
             label = classes[(k + int(wrong.integers(1, len(classes)))) % len(classes) if flip else k]
-            decoy = plan["decoy"] if plan["decoy_draw"] < 0.15 + 0.7 * difficulty else "none"
+            decoy = plan["decoy"] if plan["decoy_draw"] < _decoy_share(difficulty) else "none"
             paths = _save_scene(out, label, f"g{g:05d}-{i}", image, mask, masks)
             rows.append(dict(paths, label=label, group=f"g{g:05d}", time=_moment(g, i, -(-n // items_per_group), plan),
                              lighting=plan["lighting"], camera=f"cam{plan['camera']}",

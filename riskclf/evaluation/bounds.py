@@ -98,7 +98,7 @@ def provable_rate(
     if misses >= n: return 1.
     if misses == 0: return -expm1(log(1 - exact_rate(confidence))/n)
     from scipy.special import betaincinv
-    return float(betaincinv(misses + 1, n - misses, confidence))
+    return float(betaincinv(misses + 1, n - misses, float(confidence)))
 
 # %% ../../nbs/41b_evaluation.bounds.ipynb #5561ffd6
 def clear_threshold(

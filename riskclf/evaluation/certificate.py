@@ -135,6 +135,7 @@ def _allowed(n, rate, delta, method):
     if method != "massart": raise InputError(f"method is {method!r}, wanted 'binomial' or 'massart'")
     return floor(n*(rate - sqrt(log(1/delta)/(2*n)))) if n else -1
 
+# %% ../../nbs/42_evaluation.certificate.ipynb #48f0cbf7
 def _prove(preds, kind, rate, delta, unit, method, accept_provable):
     "(bound, shortfall) of one rate; either may be None"
     check_rate(f"max_{kind}", rate)
@@ -199,7 +200,7 @@ def _prove_precision(preds, valid, min_precision, delta):
     if not proven:
         t, alarms, false = failed or (None, 0, 0)
         why = (f"{false} of {alarms} alarms at {t:.6g} were false" if failed else
-               f"{needed} alarms are needed, and valid does not promise as many with that precision in {n} units")
+               f"it needs {needed} alarms, and valid lets expect fewer that precise among {n} units")
         reason = f"precision {min_precision:g} at {float(1 - delta):.4g} confidence: {why}"
         best = 1 - provable_rate(alarms, 1 - delta, false)
         return None, dict(kind="precision", n_units=n, needed=needed, provable_rate=best, reason=reason)
@@ -218,6 +219,7 @@ def _joint(confidence, marginal, count, looks):
     if count > 1:
         text = (f"the {count} bounds asked for hold together with confidence {float(joint):.4g}, " +
                 ("each alone with more" if marginal else "for which delta was split over them (Bonferroni)"))
+    if looks > 1: text += f"; delta was also split over {looks} planned looks at these items"
     return dict(confidence=float(joint), asked=count, marginal=bool(marginal), statement=text)
 
 def certificate_content(

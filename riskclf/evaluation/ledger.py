@@ -24,27 +24,29 @@ from .certificate import calibration_hash, scores_hash
 _SCHEMA = ("CREATE TABLE IF NOT EXISTS looks (data TEXT, rank INTEGER, question TEXT, looks INTEGER, asked TEXT, "
            "time TEXT, PRIMARY KEY (data, rank), UNIQUE (data, question))")
 
+@contextlib.contextmanager
+def _transaction(path):
+    "A connection that alone may write until the block ends; on disk when it ends well, undone when it raises"
+    db = sqlite3.connect(path, timeout=60, isolation_level=None)
+    try:
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("BEGIN IMMEDIATE")
+        yield db
+        db.execute("COMMIT")
+    except sqlite3.DatabaseError as e:
+        raise InputError(f"{path} is no usable ledger ({e}): restore it, or name another file") from None
+    finally: db.close()
+
+# %% ../../nbs/42b_evaluation.ledger.ipynb #2716c60b
 class Ledger:
     "Every look at every calibration set, in one SQLite file that several processes may share"
     def __init__(self,
-        path, # the file, or a folder that shall hold `ledger.sqlite`; made when missing
+        path, # a file ending in .sqlite or .db, or a folder that shall hold `ledger.sqlite`; made when missing
     ):
         path = Path(path)
-        self.path = path if path.suffix else path/"ledger.sqlite"
+        self.path = path if path.suffix in (".sqlite", ".db") and not path.is_dir() else path/"ledger.sqlite"
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._open() as db: db.execute(_SCHEMA)
-
-    @contextlib.contextmanager
-    def _open(self):
-        db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-        try:
-            db.execute("PRAGMA synchronous=FULL")
-            db.execute("BEGIN IMMEDIATE")
-            yield db
-            db.execute("COMMIT")
-        except sqlite3.DatabaseError as e:
-            raise InputError(f"{self.path} is no usable ledger ({e}): restore it, or name another file") from None
-        finally: db.close()
+        with _transaction(self.path) as db: db.execute(_SCHEMA)
 
     def look(self,
         preds:Predictions, # the calibration items, scored
@@ -55,14 +57,11 @@ class Ledger:
         if int(looks) != looks or looks < 1: raise InputError(f"looks is {looks}: plan at least one look")
         data, looks = calibration_hash(preds), int(looks)
         question = hash_json([scores_hash(preds), asked, looks])
-        with self._open() as db:
-            known = db.execute("SELECT rank FROM looks WHERE data=? AND question=?", (data, question)).fetchone()
-            next_rank = db.execute("SELECT count(*)+1 FROM looks WHERE data=?", (data,)).fetchone()[0]
-            rank = known[0] if known else next_rank
-            if not known:
-                now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-                row = (data, rank, question, looks, json.dumps(asked), now)
-                db.execute("INSERT INTO looks VALUES (?,?,?,?,?,?)", row)
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        with _transaction(self.path) as db:
+            db.execute("INSERT OR IGNORE INTO looks SELECT ?, coalesce(max(rank), 0)+1, ?, ?, ?, ? "
+                       "FROM looks WHERE data=?", (data, question, looks, json.dumps(asked), now, data))
+            rank, = db.execute("SELECT rank FROM looks WHERE data=? AND question=?", (data, question)).fetchone()
             spent = db.execute("SELECT looks FROM looks WHERE data=? AND rank<=?", (data, rank)).fetchall()
         return dict(rank=rank, looks=looks, overdrawn=sum(Fraction(1, n) for n, in spent) > 1, data=data)
 
@@ -71,7 +70,7 @@ class Ledger:
     ) -> list: # dicts: rank, looks, asked, time
         "All looks at one calibration set, in order"
         data = data if isinstance(data, str) else calibration_hash(data)
-        with self._open() as db:
+        with _transaction(self.path) as db:
             query = "SELECT rank, looks, asked, time FROM looks WHERE data=? ORDER BY rank"
             rows = db.execute(query, (data,)).fetchall()
         return [dict(rank=r, looks=n, asked=json.loads(a), time=t) for r, n, a, t in rows]

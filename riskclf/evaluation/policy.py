@@ -145,6 +145,8 @@ def make_policy(
     ledger=None, # `Ledger` that this look is entered in
     looks:int=1, # looks planned for this calibration set; each spends 1/looks of delta
     accept_provable:bool=False, # with too few units, prove the best rate they can
+    method:str="binomial", # 'massart' when the rate was picked from `explore`
+    look:dict=None, # entry of an earlier `explore` in the ledger, instead of a new one
 ) -> Policy: # None when the scale has no alarm class
     "Thresholds and the certificate behind them; `.kept`: all was proven; `InputError` for wishes that contradict"
     if not calibration.scale.has_alarm: return None
@@ -158,8 +160,9 @@ def make_policy(
     wish = dict(max_miss_rate=max_miss_rate, max_false_alarm_rate=max_false_alarm_rate, confidence=confidence,
                 unit=unit, marginal=marginal, accept_provable=accept_provable, min_precision=min_precision)
     unit_rows(calibration, unit)  # refuse what cannot be certified before a look is entered
-    look = dict(rank=None, looks=looks, overdrawn=False) if ledger is None else ledger.look(calibration, wish, looks)
-    outcome = certify(calibration, look=look, valid=valid if min_precision is not None else None, **wish)
+    if look is None and ledger is not None: look = ledger.look(calibration, wish, looks)
+    look = look or dict(rank=None, looks=looks, overdrawn=False)
+    outcome = certify(calibration, look=look, valid=valid, method=method, **wish)
     clear, alarm, notes = _thresholds(outcome, valid, mode)
     notes = [s["reason"] for s in outcome.shortfalls] + notes
     if look["overdrawn"]:
@@ -174,7 +177,8 @@ def with_threshold(
 ) -> Policy: # without a certificate
     "The same policy with one cut and no certificate; `InputError` when it lies outside 0 to 1"
     if not 0 <= threshold <= 1: raise InputError(f"threshold is {threshold}: give a risk score from 0 to 1")
-    return Policy("manual", float(threshold), float(threshold), None, policy.unit, True, [f"{note}: nothing is certified"])
+    notes = [f"{note}: nothing is certified"]
+    return Policy("manual", float(threshold), float(threshold), unit=policy.unit, notes=notes)
 
 # %% ../../nbs/43_evaluation.policy.ipynb #b3622537
 def estimate_threshold(
@@ -222,9 +226,10 @@ def recertify_policy(
     export:Predictions, # the export's predictions of the same items
     max_changed:float=0.005, # largest share of calibration items whose action may change, in [0, 1]
 ): # (Policy of the export; changes, list of dicts with item, before, after; share of items changed)
-    "The policy for an export; `.kept` is False when it changes too much or loses a bound; `InputError` for other items"
+    "The policy for an export, not `kept` if it changes too much or loses a bound; `InputError` for other items"
     place = {item: row for row, item in enumerate(export.frame["item"])}
-    if sorted(place) != sorted(preds.frame["item"]): raise InputError("the export scored other items than the original")
+    if sorted(place) != sorted(preds.frame["item"]):
+        raise InputError("the export scored other items than the original")
     export = export.take([place[i] for i in preds.frame["item"]])
     clear, alarm, new, lost = policy.clear_below, policy.alarm_from, None, []
     if policy.certificate is not None:

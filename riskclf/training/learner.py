@@ -22,7 +22,7 @@ from fastai.callback.progress import ProgressCallback  # noqa: F401  adds Learne
 from fastai.callback.schedule import ParamScheduler, SchedCos
 from fastai.learner import Learner
 from fastai.optimizer import SGD, Adam
-from fastai.torch_core import set_seed, trainable_params
+from fastai.torch_core import default_device, set_seed, trainable_params
 from torch import nn
 
 from ..core import InputError, Predictions, RiskScale, sha256_bytes
@@ -49,12 +49,14 @@ def make_optimizer(
 class HalfPrecision(MixedPrecision):
     "bfloat16 where it needs no loss scale, on any kind of device"
     def before_fit(self):
-        self.autocast = torch.autocast(self.dls.device.type, dtype=torch.bfloat16)
+        self.autocast = torch.autocast(_device(self.dls).type, dtype=torch.bfloat16)
         self.learn.scaler = torch.amp.GradScaler("cpu", enabled=False)
 
     def before_step(self): pass
     def after_step(self): pass
     def after_fit(self): self.autocast = self.learn.scaler = None
+
+def _device(dls): return torch.device(getattr(dls, "device", None) or default_device())
 
 def _precision(mixed, device):
     if mixed not in ("auto", True, False):
@@ -76,8 +78,15 @@ def _loss(dls, scale, loss, power, label_smoothing, gamma):
         raise InputError(f"loss {loss!r} does not fit {scale}: 'bce' is for multilabel scales, and only it is")
     if loss in ("ordinal", "emd") and not scale.ordered:
         raise InputError(f"loss {loss!r} needs levels, and the classes of {scale} have no order")
-    weights = class_weights(dls.train.dataset.targets, len(scale), power) if power else None
+    weights = class_weights(_train_targets(dls), len(scale), power) if power else None
     return make_loss(loss, weights, label_smoothing, gamma)
+
+def _train_targets(dls):
+    "Targets of train as the data set holds them: `targets`, or the last of its `tensors`"
+    rows = dls.train.dataset
+    if not hasattr(rows, "targets") and not hasattr(rows, "tensors"):
+        raise InputError("class weights need a train data set with `targets`: give it some, or pass a weighted loss")
+    return rows.targets if hasattr(rows, "targets") else rows.tensors[-1]
 
 def _standardise(model, dls, max_items=512):
     "Give the head mean and spread of the features it will see, from train pictures without augmentation"
@@ -119,7 +128,7 @@ def make_learner(
     loss = _loss(dls, scale, loss, class_weight_power, label_smoothing, gamma)
     splitter = splitter or (split_params if is_image else trainable_params)
     if not any(p.requires_grad for p in model.parameters()): raise InputError("every layer of the model is frozen")
-    cbs = [EpochSeed(), monitor, *_mixing(mix, mix_alpha), *_precision(mixed_precision, dls.device), *cbs]
+    cbs = [EpochSeed(), monitor, *_mixing(mix, mix_alpha), *_precision(mixed_precision, _device(dls)), *cbs]
     learn = Learner(dls, model, loss, opt_func=make_optimizer(optimizer, weight_decay), splitter=splitter,
                     metrics=monitor.metrics(), path=".", cbs=cbs)
     learn.scale = scale
@@ -172,7 +181,8 @@ def _facts(learn, epochs, lr, schedule, metric, patience, seed):
     lr = [lr.start, lr.stop] if isinstance(lr, slice) else lr
     items = sha256_bytes("\n".join(rows.items).encode())[:16] if hasattr(rows, "items") else len(rows)
     return dict(epochs=epochs, lr=lr, schedule=schedule, metric=metric, patience=patience, seed=seed,
-                batch_size=learn.dls.train.bs, loss=str(learn.loss_func), train_items=items,
+                batch_size=getattr(learn.dls.train, "bs", None) or learn.dls.train.batch_size,
+                loss=str(learn.loss_func), train_items=items,
                 trained=sum(p.numel() for p in learn.model.parameters() if p.requires_grad))
 
 # %% ../../nbs/32_training.learner.ipynb #75a8342e
@@ -208,6 +218,7 @@ def _guarded(learn, keep, seed, run):
         if hasattr(learn.dls.train, "rng"): learn.dls.train.rng.seed(seed)
     try: run()
     except KeyboardInterrupt:
+        torch.set_autocast_enabled(_device(learn.dls).type, False)  # it may have come in the middle of a step
         keep.load_last(learn)
         raise
     except (ValueError, RuntimeError) as e:
@@ -323,6 +334,7 @@ def train_images(
     resume:bool=False, # go on with the run in `folder`
     monitor:ClassMonitor=None, # `ClassMonitor(scale)` by default
     device:str="auto", # as in `pick_device`
+    cbs=(), # more fastai callbacks
     **changes, # keys of the recipe to change
 ) -> tuple: # Learner with the best weights, `FitReport`
     "Pictures to a trained model by recipe; a frozen backbone is quicker from cached features"
@@ -330,6 +342,6 @@ def train_images(
     torch.manual_seed(steps["fit"].get("seed", 0) or 0)
     model, image_recipe = build_model(recipe, scale, **changes)
     dls = image_dls(df, scale, image_recipe, **{**steps["loaders"], "device": device})
-    learn = make_learner(dls, model, scale, monitor=monitor, **steps["learner"])
+    learn = make_learner(dls, model, scale, monitor=monitor, cbs=cbs, **steps["learner"])
     with learn.no_bar(), learn.no_logging():
         return learn, fit(learn, folder=folder, resume=resume, **steps["fit"])

@@ -130,7 +130,7 @@ def read_images(
         for start, batch in zip(range(0, len(rows), 32), progress(batches, -(-len(rows)//32), "reading pictures")):
             here = rows[start:start+32]
             if keep: images[here] = batch.images
-            reasons |= {r: str(e) for r, e in zip(here.tolist(), batch.errors) if e is not None}
+            reasons |= {r: e.reason for r, e in zip(here.tolist(), batch.errors) if e is not None}
     why = df["reason"].tolist() if "reason" in df else ["bad file"]*n
     reasons |= {r: str(why[r]) for r in np.flatnonzero(known_bad).tolist()}
     bad = sorted(reasons)
