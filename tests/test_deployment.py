@@ -71,7 +71,7 @@ def test_every_single_byte_counts(tmp_path, fixture):
 
 
 def test_serves_where_only_a_runtime_is_installed(tmp_path):
-    "A fresh environment with fastcore, numpy, Pillow, simplejpeg and ONNX Runtime: no torch, no pandas, not even OpenVINO"
+    "Where there is only fastcore, numpy, Pillow, simplejpeg and ONNX Runtime: no torch, no pandas, no OpenVINO"
     venv.create(tmp_path/"env", with_pip=True)
     python = tmp_path/"env"/"bin"/"python"
     pip = [python, "-m", "pip", "install", "-q", "--no-cache-dir", "-c", ROOT/".github"/"constraints.txt"]

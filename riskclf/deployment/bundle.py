@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'make_probes', 'MachineCheck', 'check_machine', 'make_provenance', 'write_bundle', 'Runner', 'Bundle',
-           'load', 'decide']
+           'load', 'decide', 'with_policy']
 
 # %% ../../nbs/70_deployment.bundle.ipynb #e009d61b
 import csv
@@ -27,7 +27,7 @@ from riskclf.core import (
 from ..data.decode import DECODER, ImageError
 from ..data.images import ImageRecipe
 from .engine import find_sources, stream_batches
-from .format import read_folder, write_folder
+from .format import amend, read_folder, write_folder
 from ..models.graph import Graph
 
 # %% ../../nbs/70_deployment.bundle.ipynb #2f53b39f
@@ -96,7 +96,7 @@ def _put_graphs(folder, onnx_path, openvino):
     xml = folder/"openvino"/"model.xml"
     if openvino is True:
         import openvino as ov
-        ov.save_model(ov.convert_model(str(onnx_path)), str(xml), compress_to_fp16=False)
+        ov.save_model(ov.convert_model(str(folder/"model.onnx")), str(xml), compress_to_fp16=False)
     else:
         for suffix in (".xml", ".bin"): shutil.copyfile(Path(openvino).with_suffix(suffix), xml.with_suffix(suffix))
     return {"onnxruntime": "model.onnx", "openvino": "openvino/model.xml"}
@@ -113,12 +113,27 @@ def _put_probes(folder, graphs, recipe, images, probs, tolerance):
     np.savez_compressed(folder/"probes.npz", **_probe_arrays(images, reference, recipe))
 
 # %% ../../nbs/70_deployment.bundle.ipynb #44653613
+def _check_made_by(policy, facts):
+    "A certificate holds for the graph and recipe that it names, and for no other"
+    made = {} if policy is None or policy.certificate is None else policy.certificate.to_dict()["made_by"]
+    odd = [k for k in ("model_id", "recipe_id") if made.get(k) not in (None, facts[k])]
+    if odd: raise InputError(f"the certificate was issued for another {' and '.join(odd)} than this bundle ships: score the "
+                             "calibration items with the runner of these very graph files, then certify")
+
 def _put_seen(folder, seen):
-    rows = sorted({(r["sha256"], r.get("phash") or "", r["split"]) for r in seen.to_dict("records")})
+    _write_seen(folder, [(r["sha256"], r.get("phash") or "", r["split"]) for r in seen.to_dict("records")])
+
+def _write_seen(folder, rows):
+    "Rows of (sha256, phash, split), each once; and the hashes of what was trained or validated on"
+    rows = sorted(set(rows))
     with open(folder/"seen.csv", "w", newline="", encoding="utf-8") as f:
         csv.writer(f, lineterminator="\n").writerows([("sha256", "phash", "split"), *rows])
     trained = sorted({sha for sha, _, split in rows if split in ("train", "valid")})
     (folder/"training.txt").write_text("".join(f"{sha}\n" for sha in trained), encoding="utf-8")
+
+def _read_csv(path):
+    "Rows below the header"
+    with open(path, newline="", encoding="utf-8") as f: return list(csv.reader(f))[1:]
 
 def _put_weights(folder, weights):
     if isinstance(weights, (str, os.PathLike)): shutil.copyfile(weights, folder/"weights.safetensors")
@@ -147,7 +162,7 @@ def write_bundle(
     scale:RiskScale, # the classes
     recipe:ImageRecipe, # how a file becomes the graph's input
     onnx_path, # graph: `images` uint8 (n, size, size, 3) -> `probs` float32 (n, C), str or Path
-    openvino=True, # True converts the ONNX graph; or the .xml of a graph with its .bin beside it; False leaves it out
+    openvino=True, # the .xml of a graph with its .bin beside it; True converts the ONNX graph; False leaves it out
     runtime:str="openvino", # that makes the decisions: 'openvino' or 'onnxruntime'
     weights=None, # name -> array, or a .safetensors file
     calibrator=None, # `Calibrator`, or None to report probabilities as they are
@@ -172,6 +187,7 @@ def write_bundle(
                     provenance=make_provenance(**(provenance or {})))
     def fill(folder):
         document["runtime"]["graphs"] |= _put_graphs(folder, onnx_path, openvino)
+        _check_made_by(policy, Runner(recipe, folder/document["runtime"]["graphs"][document["runtime"]["name"]], 1).facts)
         images = make_probes(recipe.size) if probes is None else np.asarray(probes)
         _put_probes(folder, document["runtime"]["graphs"], recipe, images, probe_probs, tolerance)
         if weights is not None: _put_weights(folder, weights)
@@ -327,3 +343,23 @@ def decide(
                         confidence=float(honest[i, labels[i]]), severity=float(severities[i]),
                         action=str(actions[i]), reasons=tuple(reasons[i]))
     return [one(r) for r in results]
+
+# %% ../../nbs/70_deployment.bundle.ipynb #77555f23
+def with_policy(
+    path, # bundle to start from, str or Path
+    out, # folder of the new bundle, str or Path
+    policy, # `Policy` certified on `calibration`
+    calibration:Predictions, # what the bundle's graph said of the calibration items
+    overwrite:bool=False, # replace a bundle that stands at `out`
+) -> str: # id of the new bundle
+    "A child of a bundle with another policy; `InputError` when the scores are those of another graph"
+    from riskclf.evaluation.certificate import item_hashes
+    facts, path = load(path).runner.facts, Path(path)
+    if (odd := sorted(k for k, v in facts.items() if calibration.meta.get(k) != v)):
+        raise InputError(f"the calibration scores are not those of this bundle, {odd} differ: score the items with it")
+    seen = [tuple(row) for row in _read_csv(path/"seen.csv")] if (path/"seen.csv").exists() else []
+    seen += [(sha, "", "calibration") for sha in item_hashes(calibration)]
+    def fill(folder):
+        _put_calibration(folder, calibration)
+        _write_seen(folder, seen)
+    return amend(path, out, dict(policy=policy.to_dict(), training_hashes="training.txt"), fill, overwrite)["id"]
