@@ -443,3 +443,7 @@ class Decision:
         return d
 
     def to_json(self): return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
+
+    def to_text(self):
+        said = "not judged" if self.label is None else f"{self.label} {self.confidence:.2f}"
+        return f"{self.action:6}  {said:18}  {self.path or self.item}  ({'; '.join(self.reasons)})"

@@ -38,7 +38,6 @@ def _read_facts(path, max_pixels, max_bytes):
             reason, message = "too large", "decoding needs too much memory"
         return e.facts | dict(status="bad", reason=f"{reason}: {message}")
 
-
 # %% ../../nbs/12_data.checks.ipynb #67ff28d1
 def _serve():
     "Answer paths on stdin with facts on stdout, until stdin ends"
@@ -120,7 +119,6 @@ def _open_cache(cache):
     file = open(cache, "a", encoding="utf-8")
     if file.tell(): file.write("\n")  # ends a line that a killed run left behind
     return file
-
 
 # %% ../../nbs/12_data.checks.ipynb #c81ac23f
 def _read_all(paths, limits, timeout_s, workers, cache):
@@ -216,7 +214,6 @@ def summarize_checks(
         if "group" in df: row["groups"] = int(df.loc[mine & good, "group"].nunique())
         rows.append(row)
     return pd.DataFrame(rows).set_index("label")
-
 
 # %% ../../nbs/12_data.checks.ipynb #ee6a468e
 def usable_items(

@@ -59,7 +59,6 @@ def _near_chunks(hashes, radius, chunk=2_000_000):
             for earlier in range(b): new &= np.bitwise_count(_band(differ, earlier)) > reach
             yield i[new], j[new], np.bitwise_count(differ[new]).astype(np.int64)
 
-
 # %% ../../nbs/13_data.duplicates.ipynb #070428f5
 def near_pairs(
     hashes:np.ndarray, # perceptual hashes, uint64 (n,)
@@ -106,7 +105,6 @@ def _stars(values, rows):
     first = ~pd.Series(values).duplicated().to_numpy()
     home = rows[first][pd.factorize(values)[0]]
     return np.column_stack([home, rows])[~first], first
-
 
 # %% ../../nbs/13_data.duplicates.ipynb #ce2e405d
 def find_duplicates(

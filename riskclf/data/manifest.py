@@ -221,7 +221,6 @@ def _read_data(data, columns, views, classes):
     wanted = None if classes is None else {f for fs in parse_classes(classes).values() for f in fs}
     return _read_folder(path.absolute(), wanted), os.path.abspath(path), f"folders of {path}"
 
-
 # %% ../../nbs/11_data.manifest.ipynb #bde9c3b4
 def _clean_columns(df, views, notes):
     "Group, split and path columns as text, checked"
@@ -307,7 +306,6 @@ def class_matrix(
     member = df[[f"label_{n}" for n in names]].to_numpy() == 1
     nothing = ~member.any(axis=1)
     return (names + ["none"], np.column_stack([member, nothing])) if nothing.any() else (names, member)
-
 
 # %% ../../nbs/11_data.manifest.ipynb #3d06e7e3
 def plot_balance(

@@ -48,7 +48,6 @@ def _given_groups(df, group_by, notes):
         if c in df and df[c].duplicated().any(): return "source video", df[c].tolist()
     return "near duplicates", [None]*len(df)
 
-
 # %% ../../nbs/14_data.splits.ipynb #9213c8ff
 def _unite(df, names, pairs):
     "Group names after uniting groups that share a copy, and which were united"
@@ -100,7 +99,6 @@ def parse_fractions(
         raise InputError(f"split {fractions!r}: wanted are four numbers for train, valid, calibration and test "
                          "that sum to 100, with some for train, like 60,10,30,0")
     return shares / shares.sum()
-
 
 # %% ../../nbs/14_data.splits.ipynb #12cb5e24
 def _apportion(n, shares, rng):
@@ -194,7 +192,6 @@ def _group_table(df):
     present[codes[rows], columns] = True
     return codes, groups, present, np.bincount(codes), names
 
-
 # %% ../../nbs/14_data.splits.ipynb #2820e8b5
 def _keep_given(df, codes, groups, notes):
     "The split that the manifest states for each group, -1 for none"
@@ -265,7 +262,6 @@ def split_table(
     table = pd.DataFrame(columns).reindex([s for s in SPLITS if s in set(df["split"])])
     return table.fillna(0).astype(int)
 
-
 # %% ../../nbs/14_data.splits.ipynb #80d8c163
 def plot_splits(
     df, # manifest with `split` and `group`
@@ -307,7 +303,6 @@ def _fold_once(y, codes, present, folds, seed):
         if best is None or lost < best[0]: best = lost, cut
         if not lost: break
     return best[1]
-
 
 # %% ../../nbs/14_data.splits.ipynb #f276ef2f
 def grouped_folds(

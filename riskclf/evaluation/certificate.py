@@ -219,6 +219,7 @@ def _joint(confidence, marginal, count, looks):
     if count > 1:
         text = (f"the {count} bounds asked for hold together with confidence {float(joint):.4g}, " +
                 ("each alone with more" if marginal else "for which delta was split over them (Bonferroni)"))
+    if looks > 1: text += f"; delta was also split over {looks} planned looks at these items"
     return dict(confidence=float(joint), asked=count, marginal=bool(marginal), statement=text)
 
 def certificate_content(

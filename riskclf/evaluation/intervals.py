@@ -92,7 +92,7 @@ class GroupStatistic:
         at, # function of weights (B, G) that gives values (B,) and influences (B, G)
         num_groups:int, # G
         parts, # effective number of groups behind each part the figure needs, such as a class, float (K,)
-        units:float, # independent units behind a figure at the end of its scale, for a binomial interval there
+        units:float, # independent units behind the figure, for the interval when all groups agree
         bounds:tuple=(0., 1.), # smallest and largest value the figure can have
         rows:int=None, # rows that one evaluation looks at, G by default; more rows, fewer bootstrap draws
     ):
@@ -290,8 +290,8 @@ def studentised_interval(
     value, influence = statistic.at(np.ones((1, statistic.num_groups)))
     value, error = (value[0] - bottom) / width, np.sqrt((influence ** 2).sum()) / width
     if not 1e-9 < value < 1 - 1e-9 or error < 1e-9:
-        low, high = clopper_pearson(np.clip(value, 0, 1) * statistic.units, statistic.units, level)
-        return float(bottom + width * low), float(bottom + width * high)
+        value, unseen = np.clip(value, 0, 1), 1 - tail ** (1 / statistic.units)
+        return tuple(float(bottom + width * ((1 - unseen) * value + x)) for x in (0., unseen))
     slope, jack, df = value * (1 - value), *jackknife_error(statistic)
     half = student.ppf(1 - tail, df) * np.nanmax([jack / width, error]) / slope
     draws = _logit_draws(statistic, value, error, replicates, seed)

@@ -103,6 +103,7 @@ def check_certificate(report, certificate):
     total = 1 - share * joint["asked"]
     report(abs(joint["confidence"] - max(0, total)) < 1e-12,
            f"together the bounds hold with confidence {float(total):.4g}")
+    report(True, f"that the model never saw these items is {certificate['independence']}")
     report(not ledger["overdrawn"], f"ledger: look {ledger['rank']}, {ledger['looks']} budgeted"
            + (", OVERDRAWN: more looks at these items than were paid for" if ledger["overdrawn"] else ""))
 

@@ -63,6 +63,7 @@ class FeatureCache:
                              "it will be filled again") from e
         finally: db.close()
 
+    def __bool__(self): return True  # an empty cache is still a cache
     def __len__(self):
         with self._db() as db: return db.execute("SELECT COUNT(*) FROM entries").fetchone()[0]
     @property
