@@ -17,7 +17,7 @@ from .core import InputError, Predictions, RiskScale, hash_json, save_prediction
 from .data.checks import check_files, usable_items
 from .data.images import ImageRecipe
 from .data.manifest import load_manifest
-from .data.splits import assign_groups, parse_fractions, split_manifest, split_table
+from .data.splits import assign_groups, parse_fractions, split_manifest
 from .deployment.bundle import Runner
 from .deployment.runtime import predict_frame
 from .evaluation.calibration import plot_reliability
@@ -49,7 +49,8 @@ def _shares(split, scale, certify):
 def _merge_splits(df, scale, certify):
     "The same for splits that came with the data"
     if "split" not in df or (scale.has_alarm and certify): return df
-    return df.assign(split=df["split"].replace({"calibration": "test"} if certify else {"calibration": "train", "test": "train"}))
+    becomes = {"calibration": "test"} if certify else {"calibration": "train", "test": "train"}
+    return df.assign(split=df["split"].replace(becomes))
 
 def prepare_data(
     data, # in any form that `load_manifest` takes
@@ -99,7 +100,8 @@ def learn(
     from riskclf.training.features import cache_obstacle
     from riskclf.training.heads import train_features
     from riskclf.training.learner import build_model, recipe_steps, train_images
-    df, how = prepared.df[prepared.df["split"].isin(["train", "valid"])], dict(folder=folder, resume=resume, seed=seed)
+    df = prepared.df[prepared.df["split"].isin(["train", "valid"])]
+    how = dict(folder=folder, resume=resume, seed=seed)
     model, image_recipe = build_model(recipe, prepared.scale, **changes)
     why = cache_obstacle(model, recipe_steps(recipe, **changes)["learner"].get("mix", "none"))
     if why is None:
@@ -133,14 +135,15 @@ def _save_pictures(preds, policy, calibrator, failures, out):
     honest = preds.probs if calibrator is None else calibrator.apply(preds.probs)
     right = preds.preds == preds.targets
     known = preds.targets >= 0
-    thresholds = dict(policy=policy) if policy is not None else {}
     _save(lambda: plot_confusion(preds), out/"confusion.png")
     _save(lambda: plot_roc(preds), out/"roc.png")
     _save(lambda: plot_pr(preds), out/"pr.png")
     if preds.scale.has_alarm: _save(lambda: plot_thresholds(preds), out/"thresholds.png")
-    if known.any(): _save(lambda: plot_reliability(honest.max(axis=1)[known], right[known], preds.groups[known]), out/"reliability.png")
-    for kind, name in (("miss", "misses.jpg"), ("false alarm", "false_alarms.jpg"), ("wrong class", "wrong_class.jpg")):
-        if len(failures) and (failures["kind"] == kind).any(): _save(lambda kind=kind: plot_failures(failures, kind), out/name)
+    stated = honest.max(axis=1)[known], right[known], preds.groups[known]
+    if known.any(): _save(lambda: plot_reliability(*stated), out/"reliability.png")
+    for kind in ("miss", "false alarm", "wrong class"):
+        if not len(failures) or not (failures["kind"] == kind).any(): continue
+        _save(lambda kind=kind: plot_failures(failures, kind), out/f"{kind.replace(' ', '_')}.jpg")
 
 def report(
     preds:Predictions, # of labelled items
