@@ -111,7 +111,8 @@ def learn(
         learner, report = train_images(df, prepared.scale, recipe, **how, **changes)
         model = learner.model
     report = report.to_dict() | dict(cached=why is None, note=f"no feature cache: {why}" if why else "")
-    text = (f"trained {report['epochs']} epochs in {report['seconds']:.0f} s, best {report['metric'].replace('_', ' ')} "
+    metric = report["metric"].replace("_", " ")
+    text = (f"trained {report['epochs']} epochs in {report['seconds']:.0f} s, best {metric} "
             f"{report['best_value']:.3f} on valid in epoch {report['best_epoch']}")
     more = [f"stopped: {report['stopped']}"] if report["stopped"] else []
     return Learnt(model.eval(), image_recipe, report, learner.class_monitor.to_frame(),

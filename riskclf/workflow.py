@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .core import InputError, hash_json, load_predictions, read_json, threads, write_json
+from .core import InputError, load_predictions, threads, write_json
 
 # %% ../nbs/80_workflow.ipynb #d43a1700
 @dataclass
@@ -53,8 +53,8 @@ def _plan(prepared, max_miss_rate, confidence, unit):
     best = provable_rate(n, confidence)
     plan = dict(unit=unit, units=n, needed=needed, max_miss_rate=max_miss_rate, confidence=confidence,
                 provable=best, enough=n >= needed, unsafe_groups=int(df[df["label"].isin(alarms)]["group"].nunique()))
-    text = (f"certificate: {max_miss_rate:.1%} at {confidence:.0%} confidence needs {needed} unsafe calibration groups, "
-            f"there are {n}" + ("" if n >= needed else f", which prove {best:.1%} at best"))
+    text = (f"certificate: {max_miss_rate:.1%} at {confidence:.0%} confidence needs {needed} unsafe calibration "
+            f"groups, there are {n}" + ("" if n >= needed else f", which prove {best:.1%} at best"))
     return [text], plan
 
 # %% ../nbs/80_workflow.ipynb #4712508c
@@ -91,7 +91,7 @@ def check(
                   table.to_string(), [f"left out: {r['item']}: {r['reason']}" for r in result["bad"][:20]],
                   [f"and {len(p.bad) - 20} more"] if len(p.bad) > 20 else [],
                   f"{len(copies)} pairs of copies, {len(across)} of them in different classes",
-                  [f"same picture, two classes: {a} and {b} ({k})" for a, b, k in across[["item_a", "item_b", "kind"]].values[:10]],
+                  [f"same picture, two classes: {r.item_a} and {r.item_b} ({r.kind})" for r in across[:10].itertuples()],
                   [f"note: {n}" for n in p.notes], plan_text, curve.to_string(index=False) if curve is not None else "")
     broken = [f"{len(p.bad)} files cannot be used"] if strict and len(p.bad) else []
     return Result(json.loads(json.dumps(result, default=_plain)), text, broken)
@@ -101,6 +101,7 @@ def _plain(value): return value.item() if hasattr(value, "item") else str(value)
 # %% ../nbs/80_workflow.ipynb #4328be52
 def train(
     data, # folder of class folders, folder with manifest.csv, or a CSV or parquet file
+    *,
     out:str, # folder for everything the run makes; the bundle is `bundle` in it
     classes:str=None, # least to most severe, merged with =, 'safe,unsafe=flame+smoke'; well-known names by default
     column:str=None, # other column names, 'path=image,label=y'
@@ -145,13 +146,15 @@ def train(
     _say(_lines(f"{len(p.df)} items in {p.df['group'].nunique()} groups ({p.group_source}), {p.scale}",
                 [f"left out: {i}: {r}" for i, r in p.bad[["item", "reason"]].values[:5]],
                 [f"note: {n}" for n in p.notes], plan_text))
-    given = dict(weights=weights, model_name=model_name, size=size, epochs=epochs, lr=lr, batch_size=batch_size, augment=augment)
+    given = dict(weights=weights, model_name=model_name, size=size, epochs=epochs, lr=lr, batch_size=batch_size,
+                 augment=augment)
     changes = {k: v for k, v in given.items() if v is not None}
     learnt = learn(p, recipe, Path(cache) if cache else cache_folder()/"features", out/"checkpoint", resume,
                             seed, **changes)
     _say(learnt.text)
-    wish = dict(max_miss_rate=max_miss_rate, max_false_alarm_rate=max_false_alarm_rate, confidence=confidence, unit=unit,
-                mode=mode, looks=looks, accept_provable=accept_provable, ledger=Path(ledger) if ledger else ledger_file())
+    wish = dict(max_miss_rate=max_miss_rate, max_false_alarm_rate=max_false_alarm_rate, confidence=confidence,
+                unit=unit, mode=mode, looks=looks, accept_provable=accept_provable,
+                ledger=Path(ledger) if ledger else ledger_file())
     settings = dict(classes=classes, column=column, alarm_from=alarm_from, unordered=unordered, group_by=group_by,
                     split=split, split_by=split_by, seed=seed, recipe=recipe, **changes)
     made = pack(p, learnt, out, wish if certify else None, settings, Path(data).resolve().name, overwrite)
@@ -176,7 +179,8 @@ def _labelled(bundle, data, classes, column):
 
 def _figures(metrics):
     "The figures of an evaluation as lines"
-    names = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc", "ece", "miss_rate", "false_alarm_rate", "review_rate")
+    names = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc", "ece", "miss_rate", "false_alarm_rate",
+             "review_rate")
     shown = [(n, metrics[n]) for n in names if isinstance(metrics.get(n), dict)]
     def one(f):
         if f["value"] is None: return f"cannot be estimated: {f.get('note', '')}"
@@ -187,6 +191,7 @@ def _figures(metrics):
 def evaluate(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes
+    *,
     out:str, # folder for metrics.json, predictions.parquet, pictures and failures
     classes:str=None, # as in `train`; the bundle's classes by default
     column:str=None, # other column names, 'path=image,label=y'
@@ -201,13 +206,16 @@ def evaluate(
     p = _labelled(b, data, classes, column)
     seen = find_seen(b, p.df)
     fresh = p.df if allow_seen else p.df[[not s for s in seen]]
-    if not len(fresh): raise InputError(f"all {len(p.df)} items were seen in training: bring new ones, or add --allow-seen")
+    if not len(fresh):
+        raise InputError(f"all {len(p.df)} items were seen in training: bring new ones, or add --allow-seen")
     preds = predict_frame(b, fresh)
     notes = [*p.notes, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
              + (", and are kept" if allow_seen else ", and are left out")]
-    metrics = report(preds, b.policy, b.calibrator, Path(out), p.df) | dict(bundle_id=b.id, seen=sum(map(bool, seen)), notes=notes)
+    metrics = report(preds, b.policy, b.calibrator, Path(out), p.df)
+    metrics |= dict(bundle_id=b.id, seen=sum(map(bool, seen)), notes=notes)
     write_json(Path(out)/"metrics.json", metrics)
-    text = _lines(f"{len(preds)} items in {metrics['n_groups']} groups", [f"note: {n}" for n in notes], _figures(metrics), f"written to {out}")
+    text = _lines(f"{len(preds)} items in {metrics['n_groups']} groups", [f"note: {n}" for n in notes],
+                  _figures(metrics), f"written to {out}")
     return Result(metrics, text, [f"{len(p.bad)} files could not be used"] if strict and len(p.bad) else [])
 
 # %% ../nbs/80_workflow.ipynb #dfd9171c
@@ -277,17 +285,19 @@ def certify(
 ) -> Result:
     "A certified policy from the probabilities of any model, or a site's own certificate for a bundle"
     from riskclf.core import RiskScale
-    wish = dict(max_miss_rate=max_miss_rate, max_false_alarm_rate=max_false_alarm_rate, confidence=confidence, unit=unit,
-                mode=mode, looks=looks, accept_provable=accept_provable, ledger=Path(ledger) if ledger else ledger_file())
+    wish = dict(max_miss_rate=max_miss_rate, max_false_alarm_rate=max_false_alarm_rate, confidence=confidence,
+                unit=unit, mode=mode, looks=looks, accept_provable=accept_provable,
+                ledger=Path(ledger) if ledger else ledger_file())
     if Path(source).is_dir():
         if on is None: raise InputError("certify BUNDLE needs the data of a site: --on DATA")
         policy, rates, where = _certify_site(source, on, classes, column, wish, out)
     else:
         scale = RiskScale(classes.split(","), alarm_from, ordered=not unordered) if classes else None
         policy, rates, where = _certify_file(source, scale, wish, out)
-    text = _lines(repr(policy), repr(policy.certificate) if policy.certificate else "no certificate: nothing is cleared",
-                  [f"note: {n}" for n in policy.notes], f"written to {where}")
-    return Result(dict(policy=policy.to_dict(), rates=rates, written=where), text, [] if policy.kept else list(policy.notes[:1]))
+    proof = repr(policy.certificate) if policy.certificate else "no certificate: nothing is cleared"
+    text = _lines(repr(policy), proof, [f"note: {n}" for n in policy.notes], f"written to {where}")
+    return Result(dict(policy=policy.to_dict(), rates=rates, written=where), text,
+                  [] if policy.kept else list(policy.notes[:1]))
 
 # %% ../nbs/80_workflow.ipynb #e9fd4074
 def verify(
@@ -298,7 +308,8 @@ def verify(
     if not (Path(bundle)/"bundle.json").is_file(): raise InputError(f"{bundle} is no bundle: it has no bundle.json")
     report = check_again(bundle)
     lines = [dict(passed=bool(ok), text=text) for ok, text in report]
-    text = _lines([f"{'ok   ' if x['passed'] else 'FAIL '} {x['text']}" for x in lines], "verified" if report.ok else "NOT VERIFIED")
+    shown = [f"{'ok   ' if x['passed'] else 'FAIL '} {x['text']}" for x in lines]
+    text = _lines(shown, "verified" if report.ok else "NOT VERIFIED")
     failed = [x["text"] for x in lines if not x["passed"]]
     return Result(dict(verified=report.ok, checks=lines), text, failed[:1])
 
@@ -341,8 +352,8 @@ def _recipes():
 def doctor() -> Result:
     "What this machine has: versions, threads, runtimes, weights, places to write"
     from importlib.metadata import version
-    rows = [_try(name, lambda name=name: version(name)) for name in
-            ("riskclf", "numpy", "pandas", "torch", "torchvision", "timm", "fastai", "openvino", "onnxruntime", "pillow", "simplejpeg", "av")]
+    names = "riskclf numpy pandas torch torchvision timm fastai openvino onnxruntime pillow simplejpeg av".split()
+    rows = [_try(name, lambda name=name: version(name)) for name in names]
     rows += [_try("threads", threads), _try("accelerator", _accelerators), _try("default weights", _default_weights),
              _try("recipes", _recipes), _try("feature cache", lambda: _writable(cache_folder())),
              _try("ledger", lambda: _writable(ledger_file().parent))]
@@ -364,10 +375,10 @@ def demo(
     _say(f"1. {n} made-up scenes, safe and unsafe, in {data}")
     _say(check(data).text)
     _say("2. train, calibrate, certify")
-    trained = train(data, run, ledger=str(out/"ledger.sqlite"), cache=str(out/"features"), overwrite=True)
+    trained = train(data, out=run, ledger=str(out/"ledger.sqlite"), cache=str(out/"features"), overwrite=True)
     _say(trained.text)
     _say(f"3. evaluate on {n//3} scenes it has never seen")
-    judged = evaluate(run/"bundle", fresh, run/"fresh")
+    judged = evaluate(run/"bundle", fresh, out=run/"fresh")
     _say(judged.text)
     _say("4. decide about four of them")
     picked = sorted(fresh.glob("*/*.jpg"))[::max(1, n//12)][:4]
