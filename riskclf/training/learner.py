@@ -282,9 +282,10 @@ def predict_frame(
 
 # %% ../../nbs/32_training.learner.ipynb #91f791a9
 RECIPES = {
-    "default": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=224, resize="squash", pool="avg",
-                    drop_rate=0.3, augment="light", batch_size=32, loss="ce", class_weight_power=0.5,
-                    optimizer="adamw", weight_decay=0.01, epochs=20, lr=2e-3, schedule="one_cycle"),
+    "default": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=320, resize="pad", pool="avg+max+std",
+                    taps=["stage3", "stage4"], drop_rate=0.5, augment="light", batch_size=32, loss="ce",
+                    class_weight_power=0.5, optimizer="adamw", weight_decay=0.1, epochs=20, lr=2e-3,
+                    schedule="one_cycle"),
     "safe-unsafe": dict(model_name="resnet18", depth="frozen", size=224, resize="squash", pool="avg",
                         drop_rate=0.3, augment="safe-unsafe", batch_size=32, loss="ce",
                         optimizer="adam", weight_decay=1e-4, epochs=15, lr=5e-4, schedule="constant"),
