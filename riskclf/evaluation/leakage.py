@@ -149,7 +149,7 @@ def measure_light(
         else:
             grey = image.mean(axis=2)
             rows.append((grey.mean(), grey.std(), (image.max(axis=2) - image.min(axis=2)).mean()))
-    return pd.DataFrame(rows, columns=["brightness", "contrast", "colour"], index=df.index)
+    return pd.DataFrame(rows, columns=["brightness", "contrast", "colour"], index=df.index, dtype=float)
 
 def shortcut_columns(
     df:pd.DataFrame, # manifest, checked files have width, height and size_bytes
@@ -171,8 +171,8 @@ def shortcut_columns(
 # %% ../../nbs/44_evaluation.leakage.ipynb #cbcd992a
 def _tree_probe(column, targets, num_classes):
     "A function of train and test rows for one column"
-    x = column.to_numpy(float)[:, None] if column.dtype == float else pd.get_dummies(column).to_numpy(float)
-    if x.shape[1] > 1: x = x[:, x.any(axis=0)]
+    numeric = pd.api.types.is_numeric_dtype(column)
+    x = column.astype(float).to_numpy()[:, None] if numeric else pd.get_dummies(column).to_numpy(float)
     def fit_predict(train, test):
         tree = DecisionTreeClassifier(max_leaf_nodes=6, min_samples_leaf=10, class_weight="balanced", random_state=0)
         probs = np.zeros((len(test), num_classes))
