@@ -33,9 +33,11 @@ def _add_argument(parser, param, text):
     text = text.replace("%", "%%")
     common = dict(default=argparse.SUPPRESS, help=text)
     if param.kind is param.VAR_POSITIONAL: return parser.add_argument(param.name, nargs="*", **common)
-    if param.default is param.empty: return parser.add_argument(param.name, nargs="?", type=_kind(param), **common)
+    if param.default is param.empty and param.kind is not param.KEYWORD_ONLY:
+        return parser.add_argument(param.name, nargs="?", type=_kind(param), **common)
     flag = "--" + param.name.replace("_", "-")
-    shown = "" if param.default is None or param.default is False else f" (default {param.default})"
+    quiet = (None, False, param.empty)
+    shown = "" if param.default in quiet else f" (default {param.default})"
     how = dict(type=_kind(param), metavar=param.name.upper())
     if _kind(param) is bool: how = dict(action=argparse.BooleanOptionalAction)
     parser.add_argument(flag, default=argparse.SUPPRESS, help=text + shown, **how)
@@ -95,10 +97,11 @@ def call_command(
     "Call `f` with typed arguments before those of the file; `InputError` when a required one is missing"
     values = {**config, **typed}
     params = inspect.signature(f).parameters.values()
-    required = [p.name for p in params if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
-    if (missing := [n for n in required if n not in values]):
+    needed = [p for p in params if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+    named = {p.name: f"--{p.name}" if p.kind is p.KEYWORD_ONLY else p.name.upper() for p in needed}
+    if (missing := [shown for name, shown in named.items() if name not in values]):
         raise InputError(f"{f.__name__} needs {' and '.join(missing)} (see riskclf {f.__name__} --help)")
-    first = [values.pop(n) for n in required]
+    first = [values.pop(p.name) for p in needed if p.kind is not p.KEYWORD_ONLY]
     rest = next((p.name for p in params if p.kind is p.VAR_POSITIONAL), None)
     many = values.pop(rest, []) if rest else []
     return f(*first, *(many if isinstance(many, list | tuple) else [many]), **values)

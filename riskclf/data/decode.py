@@ -8,6 +8,7 @@ __all__ = ['DECODER', 'ImageError', 'load_image', 'phash', 'hamming', 'image_fac
 # %% ../../nbs/10b_data.decode.ipynb #5ca72197
 import contextlib
 import io
+import logging
 import re
 import threading
 import warnings
@@ -58,6 +59,7 @@ def _read(source, max_bytes):
 
 # %% ../../nbs/10b_data.decode.ipynb #e087eaf4
 _LOCK = threading.Lock()
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 _MAGIC = {b"\xff\xd8": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF",
           b"BM": "BMP", b"RIFF": "WEBP"}
 
@@ -138,7 +140,7 @@ def _wide_to_uint8(im, notes):
     low, high = 0., top
     if values.min() < 0 or values.max() > top: low, high = float(values.min()), float(values.max())
     notes.append(f"mode {im.mode}: {low:g} to {high:g} scaled to 8 bit")
-    return ((values.astype(np.float64) - low) * (255 / (high - low)) + 0.5).astype(np.uint8)
+    return ((values.astype(np.float64) - low) * (255 / max(high - low, 1e-12)) + 0.5).astype(np.uint8)
 
 # %% ../../nbs/10b_data.decode.ipynb #e3cdc5f6
 def _lab_to_rgb(im):

@@ -180,6 +180,7 @@ def _things(plan, level, difficulty, rng):
         yield plan["decoy"], plan["decoy_spot"], rng.uniform(0.2, 0.5), rng.uniform(0.6, 1)
     if level > 0:
         share = (1.05 - 0.9 * difficulty) * (0.5 + 0.5 * level) * rng.uniform(0.8, 1.2)
+        if plan["hazard"] == "smoke": share *= 1.25  # it spreads
         spot = np.clip(plan["spot"] + rng.normal(0, 0.03, 2), 0, 1)
         yield plan["hazard"], spot, share, (1 - 0.6 * difficulty**2) * rng.uniform(0.9, 1)
 

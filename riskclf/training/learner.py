@@ -209,6 +209,8 @@ def fit(
     return FitReport(len(monitor.history), metric, keep.best_epoch, keep.best_value,
                      keep.stopped or monitor.stop_reason, time.monotonic() - begin, [asdict(e) for e in monitor.events])
 
+
+# %% ../../nbs/32_training.learner.ipynb #2c3f06d2
 def _guarded(learn, keep, seed, run):
     "Run, and leave the learner usable however it ends"
     loss, logger = learn.loss_func, learn.logger
@@ -245,6 +247,8 @@ def _probabilities(model, df, recipe, batch_size, device, multilabel):
     good = np.array([e is None for e in errors], dtype=bool)
     return torch.cat(probs).numpy() if probs else None, good, [str(e) for e in errors if e is not None]
 
+
+# %% ../../nbs/32_training.learner.ipynb #5ac7e202
 def predict_frame(
     model, # nn.Module from normalised images to logits, or the Learner of `make_learner` on images
     df, # manifest rows with `item` and `path`; `label`, `group`, `split` and `columns` are carried over

@@ -42,36 +42,43 @@ class ClassMonitor(Callback):
         self.history, self.events, self.stop_reason = [], [], None
         self._in_epoch, self._outputs, self._losses = False, [], []
 
-    def before_fit(self):
-        self.stop_reason, self._in_epoch = None, False
+# %% ../../nbs/31_training.monitor.ipynb #6acf5176
+@patch
+def before_fit(self:ClassMonitor): self.stop_reason, self._in_epoch = None, False
 
-    def before_train(self):
-        if self.epoch == 0: self.restart()
-        self._in_epoch, self._losses, self._batch = True, [], 0
+@patch
+def before_train(self:ClassMonitor):
+    if self.epoch == 0: self.restart()
+    self._in_epoch, self._losses, self._batch = True, [], 0
 
-    def before_validate(self):
-        self._train_losses, self._losses, self._outputs, self._record = self._losses, [], [], None
+@patch
+def before_validate(self:ClassMonitor):
+    self._train_losses, self._losses, self._outputs, self._record = self._losses, [], [], None
 
-    def after_loss(self):
-        if not self.training or torch.isfinite(self.learn.loss).all(): return
-        self._add(dict(epoch=self.epoch+1, train_loss=float(self.learn.loss.detach().mean()), valid_loss=None, items=0,
-                       unsafe_items=0, balanced_accuracy=None, unsafe_recall=None, auroc=None, gap=None,
-                       batch=self._batch+1, recall={}, support={}, called={}))
-        if self.stop_reason: raise CancelFitException()
+@patch
+def after_loss(self:ClassMonitor):
+    if not self.training or torch.isfinite(self.learn.loss).all(): return
+    self._add(dict(epoch=self.epoch+1, train_loss=float(self.learn.loss.detach().mean()), valid_loss=None, items=0,
+                   unsafe_items=0, balanced_accuracy=None, unsafe_recall=None, auroc=None, gap=None,
+                   batch=self._batch+1, recall={}, support={}, called={}))
+    if self.stop_reason: raise CancelFitException()
 
-    def after_batch(self):
-        if not len(self.learn.yb): return
-        targets = self.learn.yb[0]
-        self._losses.append((self.learn.loss.detach().mean(), len(targets)))
-        self._batch = self._batch + 1 if self.training else 0
-        if not self.training: self._outputs.append((self.learn.pred.detach().float().cpu(), targets.cpu()))
+@patch
+def after_batch(self:ClassMonitor):
+    if not len(self.learn.yb): return
+    targets = self.learn.yb[0]
+    self._losses.append((self.learn.loss.detach().mean(), len(targets)))
+    self._batch = self._batch + 1 if self.training else 0
+    if not self.training: self._outputs.append((self.learn.pred.detach().float().cpu(), targets.cpu()))
 
-    def after_validate(self):
-        if self._in_epoch: self._add(self.current())
+@patch
+def after_validate(self:ClassMonitor):
+    if self._in_epoch: self._add(self.current())
 
-    def after_epoch(self):
-        self._in_epoch = False
-        if self.stop_reason: raise CancelFitException()
+@patch
+def after_epoch(self:ClassMonitor):
+    self._in_epoch = False
+    if self.stop_reason: raise CancelFitException()
 
 # %% ../../nbs/31_training.monitor.ipynb #92cafc93
 def _average(losses):
@@ -104,6 +111,8 @@ def _add(self:ClassMonitor, record):
         if self.tell: self.tell(event)
         if event.severity == "alarm" and event.kind in self.stop_on: self.stop_reason = str(event)
 
+
+# %% ../../nbs/31_training.monitor.ipynb #395ecd20
 def epoch_line(
     record:dict, # from `epoch_record`
 ) -> str: # losses, each class's accuracy with its count, gap, unsafe recall

@@ -1,0 +1,193 @@
+"""1080p JPEG files to decisions: riskclf beside torch eager with Pillow and torchvision
+
+    python benchmarks/predict_speed.py [--quick] [--models tf_efficientnet_lite0 resnet18] [--no-memory]
+
+Both see the same files in the same process, in turns; a ratio is taken within each turn, and the median over the turns
+is printed with the smallest and the largest. `d` is the time of one file through the decoder alone and `m` that of one
+image through the graph alone, each with all cores at work: no arrangement can be faster than d + m. `cpu` is the same
+comparison in processor time, which does not suffer from other programs: what the decoder and the graph alone spend on
+an item, as a share of what a decision costs. Peak memory is that of a fresh process that streams decisions to disk.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+import timm
+import torch
+from PIL import Image
+from torchvision import transforms
+
+from riskclf.core import RiskScale, threads
+from riskclf.data.images import ImageRecipe
+from riskclf.deployment import bundle as bundles
+from riskclf.models.backbones import create_backbone
+from riskclf.models.image import ImageClassifier, export_graph
+
+SIZE = 224
+
+
+def make_files(folder, n, seed=0):
+    "1080p JPEGs of about 0.3 MB: crops of photographs that scikit-image ships, with sensor noise"
+    rng = np.random.default_rng(seed)
+    photos = [skimage.data.astronaut(), skimage.data.coffee(), skimage.data.cat(), skimage.data.rocket()]
+    files = []
+    for i in range(n):
+        photo = photos[i % len(photos)]
+        h, w = photo.shape[0] * 3 // 4, photo.shape[1] * 3 // 4
+        top, left = rng.integers(0, photo.shape[0] - h), rng.integers(0, photo.shape[1] - w)
+        big = Image.fromarray(photo[top:top+h, left:left+w]).resize((1920, 1080), Image.BICUBIC)
+        noisy = np.asarray(big).astype(np.int16) + rng.integers(-6, 7, (1080, 1920, 1))
+        files.append(folder / f"{i:04d}.jpg")
+        Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(files[-1], quality=85)
+    return files
+
+
+def make_bundle(model_name, folder):
+    "A bundle of an untrained classifier: weights do not change the speed"
+    torch.manual_seed(0)
+    recipe = ImageRecipe(SIZE)
+    model = ImageClassifier(create_backbone(model_name, pretrained=False), 2).eval()
+    graph = export_graph(model, recipe, folder / f"{model_name}.onnx")
+    bundles.write_bundle(folder / model_name, RiskScale(["safe", "unsafe"]), recipe, graph)
+    return bundles.load(folder / model_name)
+
+
+class Peer:
+    "What most people would write: Pillow, torchvision transforms, timm, torch eager"
+
+    def __init__(self, model_name):
+        self.model = timm.create_model(model_name, num_classes=2).eval()
+        self.prepare = transforms.Compose([
+            transforms.Resize((SIZE, SIZE)), transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)])
+
+    def predict(self, files, batch_size):
+        decisions = []
+        with torch.inference_mode():
+            for i in range(0, len(files), batch_size):
+                images = [self.prepare(Image.open(f).convert("RGB")) for f in files[i:i + batch_size]]
+                probs = self.model(torch.stack(images)).softmax(1).numpy()
+                decisions += ["alarm" if p[1] >= 0.5 else "clear" for p in probs]
+        return decisions
+
+
+def seconds(job):
+    "Time of one call: by the clock, and of all processors"
+    start, cpu = time.perf_counter(), time.process_time()
+    job()
+    return np.array([time.perf_counter() - start, time.process_time() - cpu])
+
+
+def decode_alone(runner, files):
+    "Seconds a file, decoder and resizing on all cores"
+    with ThreadPoolExecutor(runner.num_threads) as pool:
+        return seconds(lambda: list(pool.map(runner.recipe.load, map(str, files)))) / len(files)
+
+
+def model_alone(runner, images):
+    "Seconds an image, the graph on all cores, in the better of two arrangements"
+    parts = np.array_split(images, max(1, len(images) // 32))
+    times = [seconds(lambda g=g: [g(p) for p in parts]) / len(images) for g in (runner.graph, runner.whole)]
+    return min(times, key=lambda t: t[0])
+
+
+def measure(bundle, peer, files, batch_sizes, repeats):
+    "Rows of one model, from turns that alternate"
+    runner = bundle.runner
+    images = np.stack([runner.recipe.load(f) for f in files[:32]])
+    turns = []
+    for turn in range(repeats + 1):  # the first one warms up
+        row = {"d": decode_alone(runner, files), "m": model_alone(runner, images)}
+        for b in batch_sizes:
+            row["ours", b] = seconds(lambda b=b: list(bundle.predict(files, batch_size=b, threshold=0.5))) / len(files)
+            row["peer", b] = seconds(lambda b=b: peer.predict(files, b)) / len(files)
+        row["one"] = np.median([seconds(lambda f=f: list(bundle.predict(f, threshold=0.5))) for f in files[:8]], axis=0)
+        if turn: turns.append(row)
+    return turns
+
+
+def spread(values, form="{:.2f}"):
+    "Median with smallest and largest"
+    return f"{form} ({form} to {form})".format(statistics.median(values), min(values), max(values))
+
+
+def report(model_name, turns, batch_sizes):
+    "Print a model's table"
+    d, m, one = (1e3 * statistics.median(t[k][0] for t in turns) for k in ("d", "m", "one"))
+    print(f"\n{model_name}: d {d:.2f} ms, m {m:.2f} ms, {'decode' if d > m else 'FLOP'}-bound "
+          f"({max(d, m)/(d + m):.0%} of the work), one file alone {one:.1f} ms")
+    print("| batch | ours ms | torch ms | times faster | share of 1/(d+m) | cpu |\n|---|---|---|---|---|---|")
+    for b in batch_sizes:
+        ours, theirs = (1e3 * statistics.median(t[k, b][0] for t in turns) for k in ("ours", "peer"))
+        faster = spread([t["peer", b][0] / t["ours", b][0] for t in turns])
+        share, cpu = (spread([((t["d"] + t["m"]) / t["ours", b])[i] for t in turns]) for i in (0, 1))
+        print(f"| {b} | {ours:.2f} | {theirs:.2f} | {faster} | {share} | {cpu} |", flush=True)
+
+
+MEMORY_SCRIPT = """
+import resource, sys
+from pathlib import Path
+from riskclf.deployment import bundle, runtime
+counts = runtime.score_files(bundle.load(sys.argv[1]), sys.argv[2], sys.argv[3], threshold=0.5)
+status = Path("/proc/self/status")  # ru_maxrss would start from the size of the parent that forked this process
+lines = status.read_text().splitlines() if status.exists() else []
+peak = next((int(s.split()[1]) for s in lines if s.startswith("VmHWM")), None)
+if peak is None: peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(counts["items"], peak)
+"""
+
+
+def peak_memory(bundle_path, files, folder, n, suffix):
+    "Peak resident memory in MB of a process that decides about n files and writes as it goes"
+    many = folder / f"files-{n}"
+    if not many.exists():
+        many.mkdir()
+        for i in range(n): os.link(files[i % len(files)], many / f"{i:06d}.jpg")
+    out = folder / f"out-{n}{suffix}"
+    done = subprocess.run([sys.executable, "-c", MEMORY_SCRIPT, bundle_path, many, out], capture_output=True, text=True)
+    if done.returncode: raise RuntimeError(done.stderr[-2000:])
+    items, peak = map(int, done.stdout.split())
+    assert items == n
+    return peak / 1024
+
+
+def memory(bundle_path, files, folder, sizes):
+    "Print the memory table"
+    print(f"\n| decisions to | {' | '.join(f'peak MB at {n:,}' for n in sizes)} | growth |\n|---|---|---|---|")
+    for suffix in (".jsonl", ".parquet"):
+        peaks = [peak_memory(bundle_path, files, folder, n, suffix) for n in sizes]
+        print(f"| {suffix} | {' | '.join(f'{p:.0f}' for p in peaks)} | {peaks[1]/peaks[0] - 1:+.1%} |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer files and turns, for a first look")
+    parser.add_argument("--models", nargs="+", default=["tf_efficientnet_lite0", "resnet18"])
+    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1, 32])
+    parser.add_argument("--no-memory", action="store_true", help="leave out the runs over 1,000 and 10,000 files")
+    args = parser.parse_args()
+    num_files, repeats, sizes = (16, 3, (200, 1000)) if args.quick else (64, 5, (1000, 10000))
+    with tempfile.TemporaryDirectory() as d:
+        folder = Path(d)
+        (folder / "jpeg").mkdir()
+        files = make_files(folder / "jpeg", num_files)
+        mean = statistics.mean(f.stat().st_size for f in files) / 1e3
+        print(f"{len(files)} files of 1920 x 1080, {mean:.0f} kB on average; {threads()} threads for either side; "
+              f"torch {torch.__version__}, {repeats} turns")
+        for name in args.models:
+            bundle = make_bundle(name, folder)
+            turns = measure(bundle, Peer(name), files, args.batch_sizes, repeats)
+            report(name, turns, args.batch_sizes)
+        if not args.no_memory: memory(folder / args.models[0], files, folder, sizes)
+
+
+if __name__ == "__main__":
+    main()
