@@ -15,8 +15,8 @@ NBS = ROOT / "nbs"
 SCRIPTS = ROOT / ".github" / "scripts"
 BIN = Path(sys.executable).parent
 LIGHT = re.compile(
-    r"^(core|data\.(images|decode|video)|models\.graph|evaluation\.(bounds|calibration|certificate|ledger|verify|policy)"
-    r"|deployment\..*|workflow|cli)$"
+    r"^(core|data\.(images|decode|video)|models\.graph|evaluation\.(bounds|calibration|certificate|intervals|ledger"
+    r"|verify|policy)|deployment\..*|workflow|cli)$"
 )
 
 

@@ -6,7 +6,7 @@
 __all__ = ['FEW', 'NONE', 'figure', 'format_figure', 'clopper_pearson', 'group_index', 'effective_groups', 'rate_figure',
            'GroupStatistic', 'ratio_statistic', 'auroc_statistic', 'average_precision_statistic', 'equal_mass_bins',
            'calibration_error_statistic', 'mean_statistic', 'difference_statistic', 'jackknife_error',
-           'studentised_interval', 'group_bootstrap']
+           'studentised_interval', 'group_bootstrap', 'gap_figure']
 
 # %% ../../nbs/39_evaluation.intervals.ipynb #9a3996be
 import numpy as np
@@ -116,7 +116,6 @@ def ratio_statistic(
     top, # numerators, float (n, K) or (n,)
     bottom, # denominators of the same shape, never negative
     groups, # group of each row (n,)
-    gap:bool=False, # the largest ratio less the smallest, in place of the mean of all
 ) -> GroupStatistic:
     "Mean of K ratios of sums; each ratio needs at least one row with a denominator above 0"
     codes, G = group_index(groups)
@@ -127,15 +126,10 @@ def ratio_statistic(
         total = weights @ bottom
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = (weights @ top) / total
-            share = np.full_like(ratio, 1 / K)
-            if gap:
-                rows, share = np.arange(len(ratio)), np.zeros_like(ratio)
-                share[rows, ratio.argmax(axis=1)] += 1
-                share[rows, ratio.argmin(axis=1)] -= 1
-            each = share / total
-            return (share * ratio).sum(axis=1), each @ top.T - (each * ratio) @ bottom.T
+            each = 1 / (K * total)
+            return ratio.mean(axis=1), each @ top.T - (each * ratio) @ bottom.T
     parts = [effective_groups(b) for b in bottom.T]
-    return GroupStatistic(at, G, parts, min(parts) * (1 if gap else K))
+    return GroupStatistic(at, G, parts, min(parts) * K)
 
 # %% ../../nbs/39_evaluation.intervals.ipynb #01c751b0
 def auroc_statistic(
@@ -313,3 +307,44 @@ def group_bootstrap(
     replicates = replicates or int(np.clip(2e6 / statistic.rows, 299, 999))
     low, high = studentised_interval(statistic, level, replicates, seed)
     return figure(statistic.value, low, high, "few groups" if min(G, rarest) < FEW - 1e-9 else None)
+
+# %% ../../nbs/39_evaluation.intervals.ipynb #0f8f85dd
+def _ratio_covariance(top, bottom, codes, G, blocks=300):
+    "Ratios (K,) and their covariance (K, K) by the delete-one-group jackknife"
+    J = min(G, blocks)
+    block = (np.random.default_rng(0).permutation(G) % J)[codes]
+    top, bottom = (np.stack([np.bincount(block, c, minlength=J) for c in x.T], axis=1) for x in (top, bottom))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left_out = (top.sum(axis=0) - top) / (bottom.sum(axis=0) - bottom)
+    return top.sum(axis=0) / bottom.sum(axis=0), np.cov(left_out.T, ddof=0).reshape(top.shape[1], -1) * (J - 1)
+
+def gap_figure(
+    top, # numerators, float (n, K)
+    bottom, # denominators (n, K), each column with something above 0
+    groups, # group of each row (n,)
+    level:float=0.95, # confidence of the interval, in (0, 1)
+) -> dict: # a figure
+    "The largest of K ratios less the smallest, with an interval that allows for the choice of the pair"
+    from scipy.special import expit, logit
+    from scipy.stats import t as student
+    top, bottom, (codes, G) = np.asarray(top, dtype=float), np.asarray(bottom, dtype=float), group_index(groups)
+    K, tail = top.shape[1], (1 - level) / 2
+    if K < 2: return figure(None, note="only one class")
+    ratio, cov = _ratio_covariance(top, bottom, codes, G)
+    parts = np.array([effective_groups(np.bincount(codes, b, minlength=G)) for b in bottom.T])
+    if G < NONE or parts.min() < 1.5:
+        return figure(np.ptp(ratio), note=f"{G} groups, {parts.min():.0f} in the rarest class: too few for an interval")
+    i, j = np.nonzero(~np.eye(K, dtype=bool))
+    pulled = (ratio * parts + 2) / (parts + 4)  # few groups that agree say little about the spread of a class
+    cov[np.diag_indices(K)] = np.maximum(np.diag(cov), pulled * (1 - pulled) / (parts + 4) / 2)
+    place = (ratio[i] - ratio[j] + 1) / 2
+    error = np.sqrt(np.maximum(cov[i, i] + cov[j, j] - 2 * cov[i, j], 0)) / 2
+    sure, least = (error > 1e-9) & (place > 1e-9) & (place < 1 - 1e-9), np.minimum(parts[i], parts[j])
+    df = np.maximum(parts[i] + parts[j] - 2, 1)[sure]
+    def end(side, tail):
+        v, unseen = place[sure], 1 - tail ** (1 / least)
+        out = (1 - unseen) * place + (unseen if side > 0 else 0.)
+        out[sure] = expit(logit(v) + side * student.ppf(1 - tail, df) * error[sure] / (v * (1 - v)))
+        return (2 * out - 1).max()
+    low, high = max(0., end(-1, tail / len(i))), end(1, tail)
+    return figure(np.ptp(ratio), low, high, "few groups" if min(G, parts.min()) < FEW - 1e-9 else None)

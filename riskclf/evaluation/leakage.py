@@ -60,7 +60,7 @@ def out_of_fold(
 
 # %% ../../nbs/44_evaluation.leakage.ipynb #73a732fc
 def _fold_statistics(repeats, targets, scale, groups):
-    "AUROC, balanced accuracy and accuracy, each the mean over the repeats"
+    "AUROC, balanced accuracy and accuracy, each a list with one statistic a repeat"
     present = np.unique(targets)
     is_class, out = targets[:, None] == present, dict(auroc=[], balanced_accuracy=[], accuracy=[])
     for probs in repeats:
@@ -71,7 +71,14 @@ def _fold_statistics(repeats, targets, scale, groups):
             auroc = auroc_statistic(probs[:, scale.alarm].sum(axis=1), scale.alarm[targets], groups)
         else: auroc = mean_statistic([auroc_statistic(probs[:, c], targets == c, groups) for c in present])
         out["auroc"].append(auroc)
-    return {name: mean_statistic(parts) for name, parts in out.items()}
+    return out
+
+def _with_partition_luck(fig, parts):
+    "A figure whose interval also covers the luck of the partitions, from the spread between repeats"
+    if fig["low"] is None: return fig
+    luck = 2 * np.sqrt(sum(np.var(v, ddof=1) / len(v) for v in parts if len(v) > 1))
+    low, high = (fig["value"] + s * np.hypot(fig[e] - fig["value"], luck) for s, e in ((-1, "low"), (1, "high")))
+    return fig | dict(low=float(max(low, -1)), high=float(min(high, 1)))
 
 def _known_targets(df, scale):
     "Class index of each row; `InputError` for a label that is not on the scale, or one class only"
@@ -88,7 +95,7 @@ def leakage_report(
     scale:RiskScale, # the classes
     features, # float (n, D) for a linear head; or a function of train and test rows that returns probabilities
     folds:int=5, # parts of each partition, at least 2
-    repeats:int=1, # partitions, figures are averaged over them
+    repeats:int=3, # partitions, figures are averaged over them; with one the luck of the partition is not seen
     level:float=0.95, # confidence of the intervals, in (0, 1)
     seed:int=0, # of the folds and intervals
 ) -> dict: # figures {name: {random, grouped, difference}}, n, n_groups, folds, repeats, warning (None or a sentence)
@@ -99,12 +106,14 @@ def leakage_report(
             for name, make in (("random", random_folds), ("grouped", grouped_folds))}
     figures = {}
     for name in made["random"]:
-        pair = made["random"][name], made["grouped"][name]
-        figures[name] = {k: group_bootstrap(s, level, seed=seed)
-                         for k, s in zip(("random", "grouped", "difference"), (*pair, difference_statistic(*pair)))}
+        pair = [mean_statistic(made[k][name]) for k in ("random", "grouped")]
+        luck = [[part.value for part in made[k][name]] for k in ("random", "grouped")]
+        figures[name] = {k: _with_partition_luck(group_bootstrap(stat, level, seed=seed), values) for k, stat, values
+                         in zip(("random", "grouped", "difference"), (*pair, difference_statistic(*pair)),
+                                (luck[:1], luck[1:], luck))}
     leaks = [n for n, f in figures.items() if (f["difference"]["low"] or 0) > 0]
     warning = (f"random folds read too high ({', '.join(leaks)}): items of a group resemble each other, "
-               "so trust only splits by group") if leaks else None
+               "so trust only splits by group") if leaks and len(np.unique(groups)) < len(df) else None
     return dict(figures=figures, n=len(df), n_groups=len(np.unique(groups)), folds=folds, repeats=repeats,
                 warning=warning)
 
@@ -149,7 +158,7 @@ def measure_light(
         else:
             grey = image.mean(axis=2)
             rows.append((grey.mean(), grey.std(), (image.max(axis=2) - image.min(axis=2)).mean()))
-    return pd.DataFrame(rows, columns=["brightness", "contrast", "colour"], index=df.index)
+    return pd.DataFrame(rows, columns=["brightness", "contrast", "colour"], index=df.index, dtype=float)
 
 def shortcut_columns(
     df:pd.DataFrame, # manifest, checked files have width, height and size_bytes
@@ -171,8 +180,8 @@ def shortcut_columns(
 # %% ../../nbs/44_evaluation.leakage.ipynb #cbcd992a
 def _tree_probe(column, targets, num_classes):
     "A function of train and test rows for one column"
-    x = column.to_numpy(float)[:, None] if column.dtype == float else pd.get_dummies(column).to_numpy(float)
-    if x.shape[1] > 1: x = x[:, x.any(axis=0)]
+    numeric = pd.api.types.is_numeric_dtype(column)
+    x = column.astype(float).to_numpy()[:, None] if numeric else pd.get_dummies(column).to_numpy(float)
     def fit_predict(train, test):
         tree = DecisionTreeClassifier(max_leaf_nodes=6, min_samples_leaf=10, class_weight="balanced", random_state=0)
         probs = np.zeros((len(test), num_classes))
@@ -195,7 +204,7 @@ def shortcut_probes(
     parts, rows = grouped_folds(df, folds, seed=seed), {}
     for name in columns:
         probs = out_of_fold(_tree_probe(columns[name], targets, len(scale)), parts, len(df))
-        fig = group_bootstrap(_fold_statistics(probs, targets, scale, groups)["auroc"], level, seed=seed)
+        fig = group_bootstrap(_fold_statistics(probs, targets, scale, groups)["auroc"][0], level, seed=seed)
         rows[name] = dict(auroc=fig["value"], low=fig["low"], high=fig["high"], note=fig.get("note", ""),
                           gives_away=(fig["low"] or 0) > 0.6)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["auroc", "low", "high", "note", "gives_away"])

@@ -15,7 +15,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from ..core import ACTIONS, InputError, Predictions
 from .intervals import (
     auroc_statistic, average_precision_statistic, calibration_error_statistic, clopper_pearson, effective_groups,
-    figure, group_bootstrap, mean_statistic, rate_figure, ratio_statistic)
+    figure, gap_figure, group_bootstrap, mean_statistic, rate_figure, ratio_statistic)
 
 # %% ../../nbs/40_evaluation.metrics.ipynb #f4c3b037
 class _Items:
@@ -50,12 +50,11 @@ def _label_figures(items, names, multilabel, **how):
         top, bottom = (x[:, bottom.any(axis=0)] for x in (top, bottom))
     used = items.is_class.any(axis=0) | items.is_called.any(axis=0)
     f1 = (2 * hits[:, used], items.is_class[:, used].astype(int) + items.is_called[:, used])
-    gap = group_bootstrap(ratio_statistic(top, bottom, items.groups, gap=True), **how)
     return dict(
         accuracy=rate_figure(items.right, groups=items.groups, level=how["level"]),
         balanced_accuracy=_with_note(group_bootstrap(ratio_statistic(top, bottom, items.groups), **how), absent),
         macro_f1=_with_note(group_bootstrap(ratio_statistic(*f1, items.groups), **how), absent),
-        class_gap=_with_note(gap if bottom.shape[1] > 1 else figure(None, note="only one class"), absent))
+        class_gap=_with_note(gap_figure(top, bottom, items.groups, how["level"]), absent))
 
 # %% ../../nbs/40_evaluation.metrics.ipynb #217d44dd
 def _class_figures(items, names, **how):

@@ -156,7 +156,8 @@ def read_values(
     return json.loads(text)
 
 # %% ../../nbs/31b_training.checkpoint.ipynb #60252006
-METRICS = {"balanced_accuracy": 1, "unsafe_recall": 1, "auroc": 1, "gap": -1, "valid_loss": -1, "train_loss": -1}
+METRICS = {"balanced_accuracy": 1, "unsafe_recall": 1, "auroc": 1, "gap": -1, "valid_loss": -1, "train_loss": -1,
+           "epoch": 1}  # the last epoch is the best one: nothing is chosen
 
 class Checkpoint(Callback):
     "Keeps the best epoch, writes what a resumed run needs, stops when nothing improves"

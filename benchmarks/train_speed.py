@@ -1,0 +1,265 @@
+"""Training time of the frozen recipe: cached features against fastai's vision_learner on the same files.
+
+    python benchmarks/train_speed.py                 # ResNet-18 and the default backbone, 224 px, 15 epochs, 3 repeats
+    python benchmarks/train_speed.py --quick         # small and short: does it run? its ratios mean nothing
+    python benchmarks/train_speed.py --data FOLDER --classes normal,fire    # on class folders of your own
+
+Every measurement is a process of its own, so that peak memory is its own and nothing is warm; starting Python and
+importing is not counted, everything else is: hashing, export, the check against torch, decoding, features, head,
+validation. Both sides get the same weights, the same files and the same thread budget. fastai runs at its best:
+decoding in worker processes beside the training. Rows:
+
+    one view       no augmentation on either side
+    four views     ours: the picture and four augmented views, computed once; fastai: aug_transforms, new each epoch
+    on disk        ours a second time, with the features of `one view` in the cache
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TARGETS = {"one view": 20., "four views": 6., "on disk": 100.}
+NETWORKS = ("resnet18", "tf_efficientnet_lite0")
+
+
+def make_data(args, folder):
+    "A manifest with the splits train and valid"
+    from riskclf.data.manifest import load_manifest
+    from riskclf.data.splits import assign_groups, split_manifest
+    from riskclf.data.synthetic import make_scenes
+    if args.data is None:
+        make_scenes(folder/"scenes", n=args.items, size=args.file_size, difficulty=0.2, seed=0)
+        args.data = folder/"scenes"
+    df, scale = load_manifest(args.data, args.classes)
+    df = split_manifest(assign_groups(df), (70, 30, 0, 0), seed=0)
+    df[["item", "path", "label", "group", "split"]].to_csv(folder/"data.csv", index=False)
+    return df, scale
+
+
+def make_weights(model_name, df, size, path):
+    "ImageNet weights where a package has them; else a network from chance whose normalisation has seen the data"
+    import torch
+    from safetensors.torch import save_file
+
+    from riskclf.data.images import ImageRecipe, load_batch
+    from riskclf.models.backbones import create_backbone
+    torch.manual_seed(0)
+    backbone = create_backbone(model_name, pretrained=model_name == "tf_efficientnet_lite0")
+    if model_name != "tf_efficientnet_lite0":
+        norms = [m for m in backbone.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        for m in norms:
+            torch.nn.init.ones_(m.weight)  # timm starts the last one of a block at zero, which switches the block off
+            m.momentum = None
+        recipe = ImageRecipe(size, mean=backbone.mean, std=backbone.std)
+        images = load_batch(df.loc[df["split"] == "train", "path"].iloc[:64], recipe).images
+        x = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
+        mean, std = (torch.tensor(v).view(3, 1, 1) for v in (recipe.mean, recipe.std))
+        with torch.no_grad(): backbone.train()((x - mean) / std)
+    save_file({k: v.contiguous() for k, v in backbone.model.state_dict().items()}, str(path))
+
+
+def peak_mb():
+    import resource
+    unit = 1e6 if sys.platform == "darwin" else 1e3
+    return sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / unit
+
+
+def run_ours(job):
+    import pandas as pd
+
+    from riskclf.core import RiskScale
+    from riskclf.training.cache import FeatureCache
+    from riskclf.training.heads import train_features
+    df, scale = pd.read_csv(job["csv"], dtype=str), RiskScale(job["names"])
+    start = time.perf_counter()
+    _, learn, _, features = train_features(
+        df, scale, "safe-unsafe", views=job["views"], cache=FeatureCache(job["cache"]), model_name=job["network"],
+        weights=job["weights"], size=job["size"], epochs=job["epochs"],
+        augment="none" if job["views"] == 1 else "safe-unsafe")
+    seconds = time.perf_counter() - start
+    return dict(seconds=seconds, right=_right(learn), n=len(learn.dls.valid.dataset), computed=features.computed,
+                runtime=features.settings["runtime"])
+
+
+def _right(learn):
+    import torch
+    rows = learn.dls.valid.dataset
+    with torch.no_grad(): preds = learn.model.eval()(rows.features[:, 0]).argmax(1)
+    return int((preds == rows.targets).sum())
+
+
+def run_fastai(job):
+    import fastai.callback.progress  # noqa: F401  adds Learner.no_bar
+    import pandas as pd
+    import torch
+    from fastai.data.transforms import Normalize
+    from fastai.metrics import accuracy
+    from fastai.vision.augment import Resize, ResizeMethod, aug_transforms
+    from fastai.vision.data import ImageDataLoaders
+    from fastai.vision.learner import vision_learner
+
+    from riskclf.models.backbones import create_backbone, read_weights
+    torch.set_num_threads(job["threads"])
+    df = pd.read_csv(job["csv"], dtype=str)
+    df = df.assign(is_valid=df["split"] == "valid", path=[os.path.relpath(p, "/") for p in df["path"]])
+    start = time.perf_counter()
+    net = create_backbone(job["network"], pretrained=False)
+    tfms = [*(aug_transforms() if job["views"] > 1 else []), Normalize.from_stats(net.mean, net.std)]
+    dls = ImageDataLoaders.from_df(df, path="/", fn_col="path", label_col="label", valid_col="is_valid", bs=32,
+                                   item_tfms=Resize(job["size"], ResizeMethod.Squish), batch_tfms=tfms,
+                                   num_workers=job["workers"])
+    learn = vision_learner(dls, job["network"], pretrained=False, metrics=accuracy, normalize=False)
+    learn.model[0].model.load_state_dict(read_weights(job["weights"]), strict=False)
+    learn.freeze()
+    with learn.no_bar(), learn.no_logging(): learn.fit(job["epochs"])
+    seconds = time.perf_counter() - start
+    n = len(dls.valid_ds)
+    right = round(learn.recorder.values[-1][-1] * n)
+    return dict(seconds=seconds, right=right, n=n, runtime=f"torch {torch.__version__}")
+
+
+def run_parts(job):
+    "What the time of one view is made of: decoding alone, the backbone alone"
+    import pandas as pd
+
+    from riskclf.data.images import ImageRecipe, load_batch
+    from riskclf.models.backbones import create_backbone
+    from riskclf.models.image import ImageClassifier, freeze
+    from riskclf.training.features import FeatureExtractor
+    df = pd.read_csv(job["csv"], dtype=str)
+    model = freeze(ImageClassifier(create_backbone(job["network"], weights=job["weights"]), 2)).eval()
+    recipe = ImageRecipe(job["size"], mean=model.backbone.mean, std=model.backbone.std)
+    extractor = FeatureExtractor(model, recipe, "openvino")
+    start = time.perf_counter()
+    images = load_batch(df["path"].tolist(), recipe).images
+    decode = time.perf_counter() - start
+    extractor(images[:8])
+    start = time.perf_counter()
+    extractor(images)
+    return dict(decode=decode, model=time.perf_counter() - start, n=len(df))
+
+
+def measure(kind, job, args):
+    "Run one measurement in a fresh process"
+    threads = str(args.threads)
+    env = os.environ | {"RISKCLF_THREADS": threads, "OMP_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, __file__, "--worker", json.dumps(dict(job, kind=kind))], env=env,
+                          capture_output=True, text=True)
+    if done.returncode: raise SystemExit(f"{kind} failed on {job}:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def worker(job):
+    result = {"ours": run_ours, "fastai": run_fastai, "parts": run_parts}[job["kind"]](job)
+    print(json.dumps(result | {"peak_mb": peak_mb()}))
+
+
+def interval(k, n):
+    from riskclf.evaluation.intervals import clopper_pearson
+    low, high = clopper_pearson(k, n)
+    return float(low), float(high)
+
+
+def bench(network, df, scale, args, folder):
+    weights = Path(args.weights or folder/f"{network}.safetensors")
+    if not args.weights: make_weights(network, df, args.size, weights)
+    base = dict(csv=str(folder/"data.csv"), names=list(scale.names), network=network, weights=str(weights),
+                size=args.size, epochs=args.epochs, threads=args.threads, workers=args.workers)
+    runs = {}
+    for repeat in range(args.repeats):
+        for views, row in ((1, "one view"), (5, "four views")):
+            cache = str(folder/f"cache-{network}-{views}-{repeat}")
+            steps = [("fastai", row, "fastai"), ("ours", row, "ours")]
+            if views == 1: steps.append(("ours", "on disk", "ours"))
+            for kind, where, who in steps:
+                found = measure(kind, dict(base, views=views, cache=cache), args)
+                runs.setdefault((where, who), []).append(found)
+                note = f"  {network} {where} {who} {repeat+1}/{args.repeats}: {found['seconds']:.1f} s"
+                print(note, file=sys.stderr, flush=True)
+    runs["on disk", "fastai"] = runs["one view", "fastai"]
+    return runs, measure("parts", base, args)
+
+
+def summarise(network, runs, parts, args):
+    "One row a comparison"
+    rows = []
+    for where, target in TARGETS.items():
+        pair = {who: runs[where, who] for who in ("fastai", "ours")}
+        seconds = {who: statistics.median(r["seconds"] for r in found) for who, found in pair.items()}
+        ratios = sorted(a["seconds"] / b["seconds"] for a, b in zip(pair["fastai"], pair["ours"]))
+        row = dict(network=network, row=where, fastai_s=seconds["fastai"], ours_s=seconds["ours"], target=target,
+                   ratio=seconds["fastai"] / seconds["ours"], ratio_low=ratios[0], ratio_high=ratios[-1])
+        for who, found in pair.items():
+            k, n = found[0]["right"], found[0]["n"]
+            row[f"{who}_mb"] = statistics.median(r["peak_mb"] for r in found)
+            row[f"{who}_accuracy"] = dict(value=k / n, low=interval(k, n)[0], high=interval(k, n)[1], n=n)
+        ours, theirs = row["ours_accuracy"], row["fastai_accuracy"]
+        row["same_accuracy"] = ours["high"] >= theirs["value"]
+        row["met"] = bool(row["ratio"] >= target and row["same_accuracy"])
+        rows.append(row)
+    rest = max(rows[0]["ours_s"] - parts["decode"] - parts["model"], 0.)
+    return rows, dict(network=network, decode_s=parts["decode"], model_s=parts["model"], rest_s=rest,
+                      bound="decode" if parts["decode"] > parts["model"] else "FLOPs of the backbone")
+
+
+def accuracy_text(a):
+    return f"{a['value']:.3f} [{a['low']:.3f}, {a['high']:.3f}]"
+
+
+def show(rows, bounds, args):
+    print(f"\n{args.items} files, {args.size} px, {args.epochs} epochs, {args.threads} threads, "
+          f"medians of {args.repeats}")
+    print(f"{'network':22} {'row':10} {'fastai':>9} {'ours':>8} {'ratio':>7} {'target':>6}  "
+          f"{'fastai accuracy':20} {'our accuracy':20} {'peak MB':>12}")
+    for r in rows:
+        mark = "" if args.quick else "  met" if r["met"] else "  MISSED"
+        print(f"{r['network']:22} {r['row']:10} {r['fastai_s']:7.1f} s {r['ours_s']:6.1f} s {r['ratio']:6.1f}x "
+              f"{r['target']:5.0f}x  {accuracy_text(r['fastai_accuracy']):20} {accuracy_text(r['ours_accuracy']):20} "
+              f"{r['fastai_mb']:6.0f} {r['ours_mb']:5.0f}{mark}")
+    for b in bounds:
+        print(f"{b['network']}: one view is {b['decode_s']:.1f} s decoding + {b['model_s']:.1f} s backbone + "
+              f"{b['rest_s']:.1f} s export, check against torch, head; bound by {b['bound']}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", help="class folders; made scenes by default")
+    parser.add_argument("--classes", help="names from least to most severe, for --data")
+    parser.add_argument("--items", type=int, default=600, help="number of made scenes")
+    parser.add_argument("--file-size", type=int, default=512, help="side of the made scenes in pixels")
+    parser.add_argument("--size", type=int, default=224, help="side the network sees, in pixels")
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2, help="thread budget of both sides")
+    parser.add_argument("--workers", type=int, default=2, help="decoding processes of fastai")
+    parser.add_argument("--network", choices=NETWORKS, action="append", help="one or both by default")
+    parser.add_argument("--weights", help="weights of the one --network, .safetensors or .pth")
+    parser.add_argument("--quick", action="store_true", help="small and short")
+    parser.add_argument("--out", default=str(Path(__file__).parent/"results"/"train_speed.json"))
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker: return worker(json.loads(args.worker))
+    if args.quick: args.items, args.size, args.epochs, args.repeats = 60, 64, 3, 1
+    networks = args.network or list(NETWORKS)
+    if args.weights and len(networks) != 1: parser.error("--weights needs one --network")
+    with tempfile.TemporaryDirectory() as folder:
+        df, scale = make_data(args, Path(folder))
+        args.items, rows, bounds = len(df), [], []
+        for network in networks:
+            runs, parts = bench(network, df, scale, args, Path(folder))
+            more, bound = summarise(network, runs, parts, args)
+            rows, bounds = rows + more, bounds + [bound]
+    show(rows, bounds, args)
+    if args.quick: return None
+    from riskclf.core import write_json
+    facts = {k: getattr(args, k) for k in ("items", "size", "epochs", "repeats", "threads", "workers")}
+    write_json(args.out, dict(facts, rows=rows, bounds=bounds))
+    return 0 if all(r["met"] for r in rows) else 1
+
+
+if __name__ == "__main__": sys.exit(main())
