@@ -81,7 +81,7 @@ class Backbone(nn.Module):
         self.reductions = (*(int(i["reduction"]) for i in info), int(info[-1]["reduction"]) if info else None)
         self._prefix = int(getattr(model, "num_prefix_tokens", 0) or 0)
         self._grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)
-        self._channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
+        self._channels_last, self._shapes = getattr(model, "output_fmt", "NCHW") == "NHWC", {}
 
     def extra_repr(self): return f"{self.model_name}, img_size={self.img_size}, taps={self.tap_names}"
 
@@ -92,30 +92,55 @@ class Backbone(nn.Module):
     def forward(self, x):
         return self._map(self.model.forward_features(x))
 
-    def forward_taps(self,
-        x:torch.Tensor, # normalised images, float32 (n, 3, h, w)
-        taps=("final",), # names from `tap_names`
-    ) -> list: # one map (n, c, h, w) a tap, in the order asked for
-        "The maps at some taps, from one pass; `InputError` for an unknown tap"
-        taps = self.check_taps(taps)
-        if taps == ("final",): return [self(x)]
-        stages = sorted({self.tap_names.index(t) for t in taps if t != "final"})
-        only = "final" not in taps
-        out = self.model.forward_intermediates(x, indices=stages, output_fmt="NCHW", intermediates_only=only,
-                                               **({"stop_early": True} if only else {}))
-        maps = dict(zip([self.tap_names[i] for i in stages], out if only else out[1]))
-        if not only: maps["final"] = self._map(out[0])
-        return [maps[t] for t in taps]
-
     def check_taps(self,
         taps, # one name or several
     ) -> tuple: # of names
         "The taps as a tuple; `InputError` when this network has no such tap"
         taps = (taps,) if isinstance(taps, str) else tuple(taps)
-        unknown = [t for t in taps if t not in self.tap_names]
+        known = {*self.tap_names, *(name for name, _ in self.model.named_modules() if name)}
+        unknown = [t for t in taps if t not in known]
         if unknown or not taps:
-            raise InputError(f"{self.model_name} has no tap {unknown}: choose from {list(self.tap_names)}")
+            raise InputError(f"{self.model_name} has no tap {unknown}: choose from {list(self.tap_names)}, "
+                             "or name a layer of it")
         return taps
+
+    def forward_taps(self,
+        x:torch.Tensor, # normalised images, float32 (n, 3, h, w)
+        taps=("final",), # names from `tap_names`, or of layers that give a map
+    ) -> list: # one map (n, c, h, w) a tap, in the order asked for
+        "The maps at some taps, from one pass; `InputError` for an unknown tap"
+        taps = self.check_taps(taps)
+        layers = {t: self.model.get_submodule(t) for t in taps if t not in self.tap_names}
+        caught, hooks = {}, []
+        for name, layer in layers.items():
+            hooks.append(layer.register_forward_hook(lambda m, i, out, name=name: caught.update({name: out})))
+        try: maps = self._named_maps(x, [t for t in taps if t in self.tap_names], bool(layers))
+        finally:
+            for h in hooks: h.remove()
+        return [maps[t] if t in maps else self._map_of(caught[t]) for t in taps]
+
+    def _map_of(self, x): return to_map(x, self._prefix, self._grid, self._channels_last)
+
+    def _named_maps(self, x, taps, is_whole):
+        "Maps of the named taps; of all layers only with `is_whole`, else up to the last one needed"
+        stages = sorted({self.tap_names.index(t) for t in taps if t != "final"})
+        if not stages: return {"final": self(x)}
+        only = "final" not in taps and not is_whole
+        out = self.model.forward_intermediates(x, indices=stages, output_fmt="NCHW", intermediates_only=only,
+                                               **({"stop_early": True} if only else {}))
+        maps = dict(zip([self.tap_names[i] for i in stages], out if only else out[1]))
+        return maps if only else maps | {"final": self._map(out[0])}
+
+    def tap_shape(self,
+        tap:str, # a name from `tap_names`, or of a layer
+    ) -> tuple: # channels, height and width for a square picture of `img_size`
+        "Shape of a map"
+        if tap not in self._shapes:
+            x = torch.zeros(1, 3, self.img_size, self.img_size, device=next(self.parameters()).device)
+            mode = self.training
+            with torch.no_grad(): self._shapes[tap] = tuple(self.eval().forward_taps(x, (tap,))[0].shape[1:])
+            self.train(mode)
+        return self._shapes[tap]
 
 # %% ../../nbs/21_models.backbones.ipynb #5d32b9bc
 def weight_hash(

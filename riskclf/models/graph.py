@@ -59,7 +59,7 @@ class _OpenVino:
         used = model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         self.precision = next((k for k, v in self.hints.items() if v == used), used)
         self.inputs = [(i.get_any_name(), _ov_type(i), _ov_dims(i)) for i in model.inputs]
-        self.outputs = [(o.get_any_name(), _ov_dims(o)) for o in model.outputs]
+        self.outputs = [(_ov_name(o), _ov_dims(o)) for o in model.outputs]
         self.requests = queue.SimpleQueue()
         for _ in range(streams): self.requests.put(model.create_infer_request())
 
@@ -71,6 +71,7 @@ class _OpenVino:
             return [np.array(request.get_output_tensor(i).data) for i in range(len(self.outputs))]
         finally: self.requests.put(request)
 
+def _ov_name(port): return min(port.get_names(), key=lambda n: ("/" in n, len(n), n))  # it may have inner names too
 def _ov_type(port): return {"u8": "uint8"}.get(port.get_element_type().get_type_name(), str(port.get_element_type()))
 def _ov_dims(port): return tuple(None if d.is_dynamic else d.get_length() for d in port.get_partial_shape())
 

@@ -26,7 +26,8 @@ from ..data.decode import DECODER, ImageError
 from ..data.images import ImageRecipe, augment, augment_id, augment_spec, load_batch
 from ..models.backbones import weight_hash
 from ..models.graph import Graph, installed_runtimes
-from ..models.image import ImageClassifier, export_graph, feature_spread, graph_module
+from ..models.heads import feature_spread
+from ..models.image import ImageClassifier, export_graph, graph_module
 from .cache import FeatureCache
 
 # %% ../../nbs/33_training.features.ipynb #edebdab4
@@ -206,8 +207,9 @@ def _ahead(function, jobs, num_threads, ahead):
 
 class _Writer:
     "Hands features to the cache in large pieces"
-    def __init__(self, cache, every_s=5., most=512):
-        self.cache, self.every_s, self.most, self.last = cache, every_s, most, time.monotonic()
+    def __init__(self, cache, dim, every_s=5., most_bytes=32e6):
+        self.cache, self.every_s, self.last = cache, every_s, time.monotonic()
+        self.most = max(1, int(most_bytes / (4 * dim)))
         self.keys, self.rows = [], []
 
     def add(self, keys, rows):
@@ -221,7 +223,7 @@ class _Writer:
 
 def _compute(jobs, extractor, spec, cache, errors):
     "Keys with their features, piece by piece; a file that cannot be read goes into `errors` by its place"
-    writer, waiting, size = _Writer(cache), [], extractor.batch_size
+    writer, waiting, size = _Writer(cache, extractor.model.num_features), [], extractor.batch_size
     loaded = _ahead(lambda job: _load_views(job, extractor.recipe, spec), jobs, extractor.num_threads, 4*size)
     def piece():
         keys, images = map(list, zip(*waiting[:size]))
