@@ -79,7 +79,8 @@ def balance_bias(
         log_probs -= np.log(np.exp(log_probs).sum(1, keepdims=True))
         d = weights[:, None] * (np.exp(log_probs) - holds)
         gradient = np.append(d.sum(0), (d * logits).sum() * np.exp(w[C]))
-        return -(weights * log_probs[np.arange(len(targets)), targets]).sum() + penalty * (w @ w), gradient + 2*penalty*w
+        value = -(weights * log_probs[np.arange(len(targets)), targets]).sum()
+        return value + penalty*(w @ w), gradient + 2*penalty*w
     w = minimize(loss, np.zeros(C + 1), jac=True, method="L-BFGS-B").x
     bias = w[:C] / np.exp(w[C])
     return bias - bias.mean()

@@ -1,0 +1,109 @@
+"""Accuracy on real folders with repeated grouped folds, every choice made inside the training folds.
+
+    python benchmarks/accuracy.py DATA_FOLDER [--task fire tile_defect ...] [--recipe NAME ...] [--repeats 3]
+
+DATA_FOLDER holds fire_cair, magnetic_tile and neu_seg. A fold's test groups are seen once, at the end: standardisation, head,
+bias and epochs come from the other folds. Prints one line a task and recipe and writes benchmarks/results/accuracy.json.
+"""
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from riskclf.core import Predictions
+from riskclf.data.splits import grouped_folds
+from riskclf.evaluation.metrics import evaluate_predictions
+from riskclf.pipeline import prepare_data
+
+TILES = "free,blowhole,break,crack,fray,uneven"
+TASKS = {
+    "fire": dict(folder="fire_cair", classes="normal,fire"),
+    "tile_defect": dict(folder="magnetic_tile", classes="free,defect=blowhole+break+crack+fray+uneven"),
+    "tile_types": dict(folder="magnetic_tile", classes=TILES, unordered=True),
+    "neu_seg": dict(folder="neu_seg", alarm_from="none"),
+}
+
+
+def softmax(z):
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def head_fold(df, scale, recipe, features, train, seed):
+    "Logits of all rows by a head trained on `train`, with the bias of its own out-of-fold predictions"
+    from riskclf.training.balance import balance_bias, fit_head, head_logits, out_of_fold
+    part = df.iloc[train].reset_index(drop=True)
+    place = {n: i for i, n in enumerate(scale.names)}
+    bias = balance_bias(out_of_fold(part, features[train], scale, recipe, seed=seed), part["label"].map(place).to_numpy())
+    return head_logits(fit_head(df, features, train, scale, recipe, seed), features), bias
+
+
+def run(task, recipe, data, cache, repeats, folds=5, log=print):
+    "Figures of a recipe: of every item judged out of fold, one set a repeat"
+    from riskclf.training.cache import FeatureCache
+    from riskclf.training.features import FeatureExtractor, cached_features
+    from riskclf.training.learner import build_model, recipe_steps
+    how = {k: v for k, v in TASKS[task].items() if k != "folder"}
+    p = prepare_data(data/TASKS[task]["folder"], split=None, check_cache=cache/"checks.jsonl", **how)
+    df, scale = p.df.reset_index(drop=True), p.scale
+    model, image_recipe = build_model(recipe, scale)
+    steps = recipe_steps(recipe)
+    start = time.perf_counter()
+    views = steps["loaders"].get("views", 5)
+    got = cached_features(df, FeatureExtractor(model.eval(), image_recipe), views, steps["loaders"].get("augment", "none"),
+                          FeatureCache(cache/"features"))
+    extract_s, rows, start = time.perf_counter() - start, [], time.perf_counter()
+    for r in range(repeats):
+        raw, balanced = np.empty((len(df), len(scale))), np.empty((len(df), len(scale)))
+        for k, (train, test) in enumerate(grouped_folds(df, folds, seed=r)):
+            logits, bias = head_fold(df, scale, recipe, got.features, train, seed=10*r + k)
+            raw[test], balanced[test] = softmax(logits[test]), softmax(logits[test] + bias)
+        for name, probs in (("as trained", raw), ("with bias", balanced)):
+            preds = Predictions.make(scale, probs, df["label"], df["item"], df["group"])
+            m = evaluate_predictions(preds)
+            rows.append(dict(repeat=r, bias=name, **{f: m[f] for f in ("auroc", "auroc_ovr", "balanced_accuracy", "ece")},
+                             recall={c: m["per_class"][c]["recall"]["value"] for c in scale.names}))
+    groups = {c: int(df[df["label"] == c]["group"].nunique()) for c in scale.names}
+    return dict(task=task, recipe=recipe, items=len(df), groups=groups, folds=folds, repeats=repeats,
+                extract_seconds=round(extract_s, 1), train_seconds=round(time.perf_counter() - start, 1), rows=rows)
+
+
+def line(result, bias):
+    "One line of the table"
+    rows = [r for r in result["rows"] if r["bias"] == bias]
+    def figure(name):
+        values = [r[name]["value"] for r in rows]
+        if values[0] is None: return "none"
+        low, high = rows[0][name]["low"], rows[0][name]["high"]
+        spread = f" [{low:.3f}, {high:.3f}]" if low is not None else ""
+        return f"{np.mean(values):.4f} +- {np.std(values):.4f}{spread}"
+    return (f"| {result['task']} | {result['name']} | {bias} | {figure('auroc')} | {figure('balanced_accuracy')} | "
+            f"{result['extract_seconds']:.0f} + {result['train_seconds']:.0f} s |")
+
+
+def main():
+    from riskclf.training.learner import RECIPES
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--task", nargs="*", default=list(TASKS), choices=TASKS)
+    parser.add_argument("--recipe", nargs="*", default=["default"], help="names of recipes, or JSON objects of changes to default")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--cache", type=Path, default=Path("benchmarks/cache"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/accuracy.json"))
+    args = parser.parse_args()
+    args.cache.mkdir(parents=True, exist_ok=True)
+    results = []
+    print("| task | recipe | answers | AUROC, mean +- sd of repeats [95% of the first] | balanced accuracy | features + heads |")
+    print("|---|---|---|---|---|---|")
+    for task in args.task:
+        for name in args.recipe:
+            recipe = {**RECIPES["default"], **json.loads(name)} if name.startswith("{") else RECIPES[name]
+            results.append(run(task, recipe, args.data, args.cache, args.repeats) | dict(name=name))
+            for bias in ("as trained", "with bias"): print(line(results[-1], bias), flush=True)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__": main()
