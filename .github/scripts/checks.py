@@ -16,7 +16,7 @@ SCRIPTS = ROOT / ".github" / "scripts"
 BIN = Path(sys.executable).parent
 LIGHT = re.compile(
     r"^(core|data\.(images|decode|video)|models\.graph|evaluation\.(bounds|calibration|certificate|intervals|ledger"
-    r"|verify|policy)|deployment\..*|workflow|cli)$"
+    r"|verify|policy)|deployment\..*|doctor|workflow|cli)$"
 )
 
 
