@@ -3,7 +3,7 @@
     python benchmarks/accuracy.py DATA_FOLDER [--task fire tile_defect ...] [--recipe NAME ...] [--repeats 3]
 
 DATA_FOLDER holds fire_cair, magnetic_tile and neu_seg. A fold's test groups are seen once, at the end: standardisation,
-head and bias come from the other folds. Prints a line for each task and recipe, writes benchmarks/results/accuracy.json.
+head and bias come from the other folds. Prints a line a task and recipe, and writes benchmarks/results/accuracy.json.
 """
 import argparse
 import json
