@@ -2,8 +2,8 @@
 
     python benchmarks/accuracy.py DATA_FOLDER [--task fire tile_defect ...] [--recipe NAME ...] [--repeats 3]
 
-DATA_FOLDER holds fire_cair, magnetic_tile and neu_seg. A fold's test groups are seen once, at the end: standardisation, head,
-bias and epochs come from the other folds. Prints one line a task and recipe and writes benchmarks/results/accuracy.json.
+DATA_FOLDER holds fire_cair, magnetic_tile and neu_seg. A fold's test groups are seen once, at the end: standardisation,
+head and bias come from the other folds. Prints a line a task and recipe, and writes benchmarks/results/accuracy.json.
 """
 import argparse
 import json
@@ -31,13 +31,14 @@ def softmax(z):
     return e / e.sum(1, keepdims=True)
 
 
-def head_fold(df, scale, recipe, features, train, seed):
+def head_fold(head, df, scale, recipe, features, train, seed):
     "Logits of all rows by a head trained on `train`, with the bias of its own out-of-fold predictions"
     from riskclf.training.balance import balance_bias, fit_head, head_logits, out_of_fold
     part = df.iloc[train].reset_index(drop=True)
     place = {n: i for i, n in enumerate(scale.names)}
-    bias = balance_bias(out_of_fold(part, features[train], scale, recipe, seed=seed), part["label"].map(place).to_numpy())
-    return head_logits(fit_head(df, features, train, scale, recipe, seed), features), bias
+    inner = out_of_fold(head, part, features[train], scale, recipe, seed=seed)
+    bias = balance_bias(inner, part["label"].map(place).to_numpy())
+    return head_logits(fit_head(head, df, features, train, scale, recipe, seed), features), bias
 
 
 def run(task, recipe, data, cache, repeats, folds=5, log=print):
@@ -51,19 +52,20 @@ def run(task, recipe, data, cache, repeats, folds=5, log=print):
     model, image_recipe = build_model(recipe, scale)
     steps = recipe_steps(recipe)
     start = time.perf_counter()
-    views = steps["loaders"].get("views", 5)
-    got = cached_features(df, FeatureExtractor(model.eval(), image_recipe), views, steps["loaders"].get("augment", "none"),
-                          FeatureCache(cache/"features"))
+    views, augment = 5, steps["loaders"].get("augment", "none")
+    extractor = FeatureExtractor(model.eval(), image_recipe)
+    got = cached_features(df, extractor, views, augment, FeatureCache(cache/"features", max_bytes=60e9))
     extract_s, rows, start = time.perf_counter() - start, [], time.perf_counter()
     for r in range(repeats):
         raw, balanced = np.empty((len(df), len(scale))), np.empty((len(df), len(scale)))
         for k, (train, test) in enumerate(grouped_folds(df, folds, seed=r)):
-            logits, bias = head_fold(df, scale, recipe, got.features, train, seed=10*r + k)
+            logits, bias = head_fold(model.head, df, scale, recipe, got.features, train, seed=10*r + k)
             raw[test], balanced[test] = softmax(logits[test]), softmax(logits[test] + bias)
         for name, probs in (("as trained", raw), ("with bias", balanced)):
             preds = Predictions.make(scale, probs, df["label"], df["item"], df["group"])
             m = evaluate_predictions(preds)
-            rows.append(dict(repeat=r, bias=name, **{f: m[f] for f in ("auroc", "auroc_ovr", "balanced_accuracy", "ece")},
+            figures = {f: m[f] for f in ("auroc", "auroc_ovr", "balanced_accuracy", "ece")}
+            rows.append(dict(repeat=r, bias=name, **figures,
                              recall={c: m["per_class"][c]["recall"]["value"] for c in scale.names}))
     groups = {c: int(df[df["label"] == c]["group"].nunique()) for c in scale.names}
     return dict(task=task, recipe=recipe, items=len(df), groups=groups, folds=folds, repeats=repeats,
@@ -88,14 +90,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--task", nargs="*", default=list(TASKS), choices=TASKS)
-    parser.add_argument("--recipe", nargs="*", default=["default"], help="names of recipes, or JSON objects of changes to default")
+    parser.add_argument("--recipe", nargs="*", default=["default"], help="names, or JSON changes of the default one")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cache", type=Path, default=Path("benchmarks/cache"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/accuracy.json"))
     args = parser.parse_args()
     args.cache.mkdir(parents=True, exist_ok=True)
     results = []
-    print("| task | recipe | answers | AUROC, mean +- sd of repeats [95% of the first] | balanced accuracy | features + heads |")
+    print("| task | recipe | answers | AUROC, mean +- sd over repeats [95% of the first] | balanced accuracy | time |")
     print("|---|---|---|---|---|---|")
     for task in args.task:
         for name in args.recipe:

@@ -94,6 +94,15 @@ class Learnt(NamedTuple):
     history:pd.DataFrame
     text:str
 
+def _balance(model, df, features, scale, recipe, seed, changes):
+    "Move the cut between the classes to where out-of-fold predictions want it"
+    from riskclf.training.balance import add_bias, balance_bias, out_of_fold
+    good = ~np.isnan(features[:, 0]).any(axis=1)
+    rows, views = df[good].reset_index(drop=True), features[good]
+    views = np.where(np.isnan(views).any(axis=2, keepdims=True), views[:, :1], views)  # valid items have one view
+    logits = out_of_fold(model.head, rows, views, scale, recipe, seed=seed, **changes)
+    add_bias(model, balance_bias(logits, np.array([scale.names.index(n) for n in rows["label"]])))
+
 def learn(
     prepared:Prepared, # from `prepare_data`
     recipe="default", # name or dictionary, as in `training.learner.RECIPES`
@@ -115,7 +124,8 @@ def learn(
     why = cache_obstacle(model, recipe_steps(recipe, **changes)["learner"].get("mix", "none"))
     if why is None:
         kept = None if cache is None else FeatureCache(cache)
-        model, learner, report, _ = train_features(df, prepared.scale, recipe, cache=kept, **how, **changes)
+        model, learner, report, got = train_features(df, prepared.scale, recipe, cache=kept, **how, **changes)
+        if not prepared.scale.multilabel: _balance(model, df, got.features, prepared.scale, recipe, seed, changes)
     else:
         learner, report = train_images(df, prepared.scale, recipe, **how, **changes)
         model = learner.model

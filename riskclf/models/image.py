@@ -38,11 +38,12 @@ class ImageClassifier(nn.Module):
         super().__init__()
         self.backbone, self.num_classes, self.multilabel = backbone, int(num_classes), bool(multilabel)
         self.pool, self.taps, self.drop_rate = pool, backbone.check_taps(taps), float(drop_rate)
-        shapes = [backbone.tap_shape(t) for t in self.taps]
-        channels, places = [c for c, _, _ in shapes], {(h, w) for _, h, w in shapes}
+        known = dict(zip(backbone.tap_names, backbone.tap_channels))
+        channels = [known[t] if t in known else backbone.tap_shape(t)[0] for t in self.taps]
         if pool == "patches":
+            places = sorted({backbone.tap_shape(t)[1:] for t in self.taps})
             if len(places) > 1: raise InputError(f"pool='patches' needs taps of one size, {self.taps} have {places}")
-            self.num_features = sum(channels) * shapes[0][1] * shapes[0][2]
+            self.num_features = sum(channels) * places[0][0] * places[0][1]
             self.pools, self.head = nn.ModuleList([FlattenMap()]), PatchHead(sum(channels), num_classes, drop_rate)
         else:
             kinds = 1 if pool == "attention" else len(pool.split("+"))
