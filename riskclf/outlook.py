@@ -19,19 +19,26 @@ from .evaluation.intervals import (
     auroc_statistic, difference_statistic, format_figure, group_bootstrap, ratio_statistic)
 from .evaluation.leakage import leakage_report, measure_light, shortcut_columns, shortcut_probes
 from .evaluation.policy import estimate_threshold
-from .pipeline import Prepared, prepare_data, without_warnings
+from .pipeline import Prepared, without_warnings
 
 # %% ../nbs/78b_outlook.ipynb #1c0154c1
 class Bench(NamedTuple):
-    "Items of train and valid with their features, float32 (n, 1, D), and the recipe that made them"
+    "Items of train and valid with their features, float32 (n, 1, D), a head for them, and the recipe behind both"
     df:pd.DataFrame
     features:np.ndarray
     scale:RiskScale
+    head:object
     recipe:object
     changes:dict
 
     @property
     def targets(self): return np.array([self.scale.index(label) for label in self.df["label"]])
+
+    def logits(self, train, rows, seed=0):
+        "What a head trained on some rows says of others, and of its own"
+        with without_warnings(): from riskclf.training.balance import fit_head, head_logits
+        head = fit_head(self.head, self.df, self.features, train, self.scale, self.recipe, seed, **self.changes)
+        return head_logits(head, self.features[rows]), head_logits(head, self.features[train])
 
 def open_bench(
     prepared:Prepared, # from `prepare_data`
@@ -50,7 +57,7 @@ def open_bench(
     kept = None if cache is None else FeatureCache(cache)
     features = cached_features(df, FeatureExtractor(model.eval(), image_recipe), cache=kept).features
     good = ~np.isnan(features[:, 0]).any(axis=1)
-    return Bench(df[good].reset_index(drop=True), features[good], prepared.scale, recipe, changes)
+    return Bench(df[good].reset_index(drop=True), features[good], prepared.scale, model.head, recipe, changes)
 
 # %% ../nbs/78b_outlook.ipynb #6455844f
 def _nested(df, train, share, rng_seed):
@@ -107,16 +114,15 @@ def learning_curve(
     seed:int=0, # of folds, groups and heads
 ) -> Curve:
     "Heads on growing shares of the groups, judged on groups they have not seen"
-    with without_warnings(): from riskclf.training.balance import fit_head, head_logits
     df, n, C = bench.df, len(bench.df), len(bench.scale)
     parts, rows, points = grouped_folds(df, folds, seed=seed), [], []
     for share in shares:
         held, own, groups = np.zeros((n, C)), [], []
         for k, (train, test) in enumerate(parts):
             some = _nested(df, train, share, (seed, k))
-            head = fit_head(df, bench.features, some, bench.scale, bench.recipe, seed + k, **bench.changes)
-            held[test] = _softmax(head_logits(head, bench.features[test]))
-            own.append(_statistic(bench, _softmax(head_logits(head, bench.features[some])), some).value)
+            new, known = bench.logits(some, test, seed + k)
+            held[test] = _softmax(new)
+            own.append(_statistic(bench, _softmax(known), some).value)
             groups.append(df["group"].iloc[some].nunique())
         points.append(_statistic(bench, held, np.arange(n)))
         fig = group_bootstrap(points[-1], level, seed=seed)
@@ -172,8 +178,9 @@ def measure_leakage(
     repeats:int=2, # partitions
     seed:int=0, # of the folds
 ) -> dict: # as `leakage_report`
-    "A linear head on random folds beside grouped folds"
-    return leakage_report(bench.df, bench.scale, bench.features[:, 0], folds, repeats, seed=seed)
+    "The recipe's head on random folds beside grouped folds"
+    def fit(train, test): return _softmax(bench.logits(train, test, seed)[0])
+    return leakage_report(bench.df, bench.scale, fit, folds, repeats, seed=seed)
 
 # %% ../nbs/78b_outlook.ipynb #d2eb1715
 def estimate_clear(
@@ -184,9 +191,12 @@ def estimate_clear(
     seed:int=0, # of folds and heads
 ) -> dict: # as `estimate_threshold`: kind 'estimate', threshold, n_units, statement, ...
     "Where a clear-threshold about lies, from out-of-fold scores of heads; never a certificate"
-    with without_warnings(): from riskclf.training.balance import out_of_fold
+    with without_warnings(): from riskclf.training.balance import balance_bias
     folds = min(folds, bench.df.groupby("label")["group"].nunique().min())
     if folds < 2: raise InputError("a class has a single group: there is no fold to judge it from")
-    logits = out_of_fold(bench.df, bench.features, bench.scale, bench.recipe, folds, seed, **bench.changes)
-    preds = Predictions.make(bench.scale, _softmax(logits), bench.targets, bench.df["item"], bench.df["group"], "valid")
+    logits = np.zeros((len(bench.df), len(bench.scale)))
+    for k, (train, test) in enumerate(grouped_folds(bench.df, folds, seed=seed)):
+        logits[test] = bench.logits(train, test, seed + k)[0]
+    probs = _softmax(logits + balance_bias(logits, bench.targets))
+    preds = Predictions.make(bench.scale, probs, bench.targets, bench.df["item"], bench.df["group"], "valid")
     return estimate_threshold(preds, max_miss_rate, unit)

@@ -79,7 +79,7 @@ def prepare_data(
     else: good = split_manifest(_merge_splits(good, scale, certify), _shares(split, scale, certify), split_by, seed)
     return Prepared(good, scale, checked)
 
-# %% ../nbs/78_pipeline.ipynb #f8d4802d
+# %% ../nbs/78_pipeline.ipynb #428eec7b
 @contextlib.contextmanager
 def without_warnings():
     "Drop warnings, and undo what is done to their filters; around imports only"
@@ -96,7 +96,7 @@ class Learnt(NamedTuple):
 
 def _balance(model, df, features, scale, recipe, seed, changes):
     "Move the cut between the classes to where out-of-fold predictions want it"
-    from riskclf.training.balance import add_bias, balance_bias, out_of_fold
+    with without_warnings(): from riskclf.training.balance import add_bias, balance_bias, out_of_fold
     good = ~np.isnan(features[:, 0]).any(axis=1)
     rows, views = df[good].reset_index(drop=True), features[good]
     views = np.where(np.isnan(views).any(axis=2, keepdims=True), views[:, :1], views)  # valid items have one view
