@@ -7,10 +7,12 @@ __all__ = ['make_parser', 'read_config', 'call_command', 'print_result', 'main']
 
 # %% ../nbs/85_cli.ipynb #1e6cc5aa
 import argparse
+import contextlib
 import difflib
 import errno
 import inspect
 import json
+import logging
 import os
 import sys
 import typing
@@ -66,6 +68,14 @@ def make_parser(
     return parser
 
 # %% ../nbs/85_cli.ipynb #a69cd430
+def _as_typed(path, key, value, param):
+    "The value of a settings file as its argument takes it; `InputError` when it is of another type"
+    kind, wrong = _kind(param), (bool, list, dict)
+    if value is None or param.kind is param.VAR_POSITIONAL: return value
+    if isinstance(value, bool) if kind is bool else not isinstance(value, wrong + (float,) * (kind is int)):
+        with contextlib.suppress(ValueError): return kind(value)
+    raise InputError(f"{path}: {key} is {value!r}, wanted a value of type {kind.__name__}")
+
 def read_config(
     path, # YAML file, str or Path
     f, # the function whose arguments its keys must be
@@ -75,6 +85,7 @@ def read_config(
     try:
         with open(path, encoding="utf-8") as file: values = yaml.safe_load(file) or {}
     except FileNotFoundError: raise InputError(f"{path} does not exist") from None
+    except OSError as e: raise InputError(f"{path} cannot be read: {e.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as e:
         raise InputError(f"{path} is not valid YAML: {e}".replace("\n", " ")) from None
     if not isinstance(values, dict):
@@ -85,7 +96,7 @@ def read_config(
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0)
             raise InputError(f"{path}: unknown key {key!r}, did you mean {near[0]!r}? The keys are {', '.join(known)}")
-        config[name] = value
+        config[name] = _as_typed(path, key, value, inspect.signature(f).parameters[name])
     return config
 
 # %% ../nbs/85_cli.ipynb #3b16edb4
@@ -122,6 +133,19 @@ def print_result(
     return code
 
 # %% ../nbs/85_cli.ipynb #18aeccfc
+class _ToStderr(logging.Handler):
+    "Shows what is logged as it is, on whatever stderr is now"
+    def emit(self, record): print(record.getMessage(), file=sys.stderr, flush=True)
+
+def _show_log():
+    log = logging.getLogger("riskclf")
+    if not any(isinstance(h, _ToStderr) for h in log.handlers): log.addHandler(_ToStderr())
+    log.setLevel(logging.INFO)
+
+_NO_PLACE = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENOTDIR, errno.EISDIR,
+             errno.EEXIST, errno.ENAMETOOLONG)
+
+# %% ../nbs/85_cli.ipynb #90536144
 def main(
     argv=None, # list of words, those of the command line by default
     functions:dict=None, # command name to function, those of `workflow` by default
@@ -138,6 +162,7 @@ def main(
             return 2
         f = functions[command]
         settings = read_config(config, f) if config else {}
+        _show_log()
         return print_result(call_command(f, args, settings), as_json)
     except InputError as e:
         print(f"riskclf: {e}", file=sys.stderr)
@@ -148,6 +173,6 @@ def main(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as e:
-        if e.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT): raise
+        if e.errno not in _NO_PLACE: raise
         print(f"riskclf: {e.strerror}: {e.filename or 'the output'}; make room or go elsewhere", file=sys.stderr)
     return 2

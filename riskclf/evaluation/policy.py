@@ -164,10 +164,11 @@ def make_policy(
     look = look or dict(rank=None, looks=looks, overdrawn=False)
     outcome = certify(calibration, look=look, valid=valid, method=method, **wish)
     clear, alarm, notes = _thresholds(outcome, valid, mode)
-    notes = [s["reason"] for s in outcome.shortfalls] + notes
+    broken = [s["reason"] for s in outcome.shortfalls]
     if look["overdrawn"]:
-        notes.append(f"the calibration set was looked at {look['rank']} times, more than was planned: use fresh items")
-    return Policy(mode, clear, alarm, outcome.certificate, unit, outcome.kept and not look["overdrawn"], notes)
+        broken.append(f"the calibration set was looked at {look['rank']} times, more than was planned: use fresh items")
+    kept = outcome.kept and not look["overdrawn"]
+    return Policy(mode, clear, alarm, outcome.certificate, unit, kept, broken + notes)
 
 # %% ../../nbs/43_evaluation.policy.ipynb #2d45ba88
 def with_threshold(
