@@ -31,17 +31,18 @@ def softmax(z):
     return e / e.sum(1, keepdims=True)
 
 
-def head_fold(head, df, scale, recipe, features, train, seed):
-    "Logits of all rows by a head trained on `train`, with the bias of its own out-of-fold predictions"
+def head_fold(head, df, scale, recipe, features, train, seed, inner_folds):
+    "Logits of all rows by a head trained on `train`, and the bias that its own out-of-fold predictions want"
     from riskclf.training.balance import balance_bias, fit_head, head_logits, out_of_fold
-    part = df.iloc[train].reset_index(drop=True)
-    place = {n: i for i, n in enumerate(scale.names)}
-    inner = out_of_fold(head, part, features[train], scale, recipe, seed=seed)
-    bias = balance_bias(inner, part["label"].map(place).to_numpy())
+    bias = np.zeros(len(scale))
+    if inner_folds:
+        part = df.iloc[train].reset_index(drop=True)
+        inner = out_of_fold(head, part, features[train], scale, recipe, inner_folds, seed)
+        bias = balance_bias(inner, part["label"].map({n: i for i, n in enumerate(scale.names)}).to_numpy())
     return head_logits(fit_head(head, df, features, train, scale, recipe, seed), features), bias
 
 
-def run(task, recipe, data, cache, repeats, folds=5, log=print):
+def run(task, recipe, data, cache, repeats, inner_folds, folds=5):
     "Figures of a recipe: of every item judged out of fold, one set a repeat"
     from riskclf.training.cache import FeatureCache
     from riskclf.training.features import FeatureExtractor, cached_features
@@ -52,16 +53,16 @@ def run(task, recipe, data, cache, repeats, folds=5, log=print):
     model, image_recipe = build_model(recipe, scale)
     steps = recipe_steps(recipe)
     start = time.perf_counter()
-    views, augment = 5, steps["loaders"].get("augment", "none")
+    views, augment = steps["features"].get("views", 5), steps["loaders"].get("augment", "none")
     extractor = FeatureExtractor(model.eval(), image_recipe)
     got = cached_features(df, extractor, views, augment, FeatureCache(cache/"features", max_bytes=60e9))
     extract_s, rows, start = time.perf_counter() - start, [], time.perf_counter()
     for r in range(repeats):
         raw, balanced = np.empty((len(df), len(scale))), np.empty((len(df), len(scale)))
         for k, (train, test) in enumerate(grouped_folds(df, folds, seed=r)):
-            logits, bias = head_fold(model.head, df, scale, recipe, got.features, train, seed=10*r + k)
+            logits, bias = head_fold(model.head, df, scale, recipe, got.features, train, 10*r + k, inner_folds)
             raw[test], balanced[test] = softmax(logits[test]), softmax(logits[test] + bias)
-        for name, probs in (("as trained", raw), ("with bias", balanced)):
+        for name, probs in [("as trained", raw), ("with bias", balanced)][:1 + bool(inner_folds)]:
             preds = Predictions.make(scale, probs, df["label"], df["item"], df["group"])
             m = evaluate_predictions(preds)
             figures = {f: m[f] for f in ("auroc", "auroc_ovr", "balanced_accuracy", "ece")}
@@ -92,6 +93,7 @@ def main():
     parser.add_argument("--task", nargs="*", default=list(TASKS), choices=TASKS)
     parser.add_argument("--recipe", nargs="*", default=["default"], help="names, or JSON changes of the default one")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--inner-folds", type=int, default=5, help="for the bias; 0 leaves it out")
     parser.add_argument("--cache", type=Path, default=Path("benchmarks/cache"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/accuracy.json"))
     args = parser.parse_args()
@@ -102,8 +104,9 @@ def main():
     for task in args.task:
         for name in args.recipe:
             recipe = {**RECIPES["default"], **json.loads(name)} if name.startswith("{") else RECIPES[name]
-            results.append(run(task, recipe, args.data, args.cache, args.repeats) | dict(name=name))
-            for bias in ("as trained", "with bias"): print(line(results[-1], bias), flush=True)
+            results.append(run(task, recipe, args.data, args.cache, args.repeats, args.inner_folds) | dict(name=name))
+            biases = dict.fromkeys(r["bias"] for r in results[-1]["rows"])
+            for bias in biases: print(line(results[-1], bias), flush=True)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(results, indent=1))
 

@@ -151,7 +151,7 @@ def train_features(
     df, # manifest with `item`, `path`, `label` and `split`
     scale:RiskScale, # the classes
     recipe="default", # name, or dictionary as in `RECIPES`, with depth='frozen'
-    views:int=5, # views of each item of train, 1 when the recipe does not augment
+    views:int=None, # views of each item of train, the recipe's or 5 by default; 1 without augmentation
     cache:FeatureCache=None, # where features are kept, None to keep none
     folder=None, # for the checkpoints
     resume:bool=False, # go on with the run in `folder`
@@ -166,7 +166,7 @@ def train_features(
     model, image_recipe = build_model(recipe, scale, **changes)
     if (why := cache_obstacle(model, steps["learner"].get("mix", "none"))):
         raise InputError(f"no training on cached features: {why}")
-    augment = steps["loaders"].get("augment", "none")
+    augment, views = steps["loaders"].get("augment", "none"), views or steps["features"].get("views", 5)
     if augment_spec(augment) == augment_spec("none"): views = 1
     check_training_data(df, scale)
     features = training_features(df, FeatureExtractor(model.eval(), image_recipe), views, augment, cache, seed)

@@ -283,9 +283,13 @@ def predict_frame(
 # %% ../../nbs/32_training.learner.ipynb #91f791a9
 RECIPES = {
     "default": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=320, resize="pad", pool="avg+max+std",
-                    taps=["stage3", "stage4"], drop_rate=0.5, augment="light", batch_size=32, loss="ce",
-                    class_weight_power=0.5, optimizer="adamw", weight_decay=0.1, epochs=20, lr=2e-3,
-                    schedule="one_cycle"),
+                    taps=["stage3", "stage4", "final"], drop_rate=0.5, augment={"flip": 1.0}, views=2,
+                    batch_size=32, loss="ce", class_weight_power=0.5, optimizer="adamw", weight_decay=0.1,
+                    epochs=20, lr=2e-3, schedule="one_cycle"),
+    "surface": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=384, resize="pad", pool="patches",
+                    taps=["blocks.3", "blocks.4"], drop_rate=0.3, augment={"flip": 0.5, "vertical_flip": 0.5},
+                    views=5, batch_size=32, loss="ce", class_weight_power=0.8, label_smoothing=0.05,
+                    optimizer="adamw", weight_decay=0.05, epochs=15, lr=3e-3, schedule="one_cycle"),
     "safe-unsafe": dict(model_name="resnet18", depth="frozen", size=224, resize="squash", pool="avg",
                         drop_rate=0.3, augment="safe-unsafe", batch_size=32, loss="ce",
                         optimizer="adam", weight_decay=1e-4, epochs=15, lr=5e-4, schedule="constant"),
@@ -300,11 +304,12 @@ _STEPS = {"backbone": create_backbone, "model": ImageClassifier, "freeze": freez
 _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df", "scale", "recipe", "mean", "std",
           "cbs", "monitor", "splitter", "folder", "resume", "img_size"}
 _KEYS = {step: [k for k in inspect.signature(f).parameters if k not in _GIVEN] for step, f in _STEPS.items()}
+_KEYS["features"] = ["views"]  # pictures a training item counts for when features are cached
 
 def recipe_steps(
     recipe="default", # a name in `RECIPES`, or such a dictionary
     **changes, # keys to change
-) -> dict: # step ('backbone', 'model', 'freeze', 'images', 'loaders', 'learner', 'fit') to its arguments
+) -> dict: # step ('backbone', 'model', 'freeze', 'images', 'loaders', 'features', 'learner', 'fit') to arguments
     "A recipe sorted by the functions that take its keys; `InputError` for an unknown name or key"
     if isinstance(recipe, str) and recipe not in RECIPES:
         near = difflib.get_close_matches(recipe, RECIPES, n=1)
