@@ -1,6 +1,7 @@
 "Run notebooks in place and keep their outputs, skipping what nbdev_test skips (`--slow` runs the slow cells too)"
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -10,6 +11,9 @@ from execnb.shell import CaptureShell
 from fastcore.xtras import working_directory
 from nbdev.config import get_config
 from nbdev.process import NBProcessor
+
+# importing fastai warns on newer torch, and resets the filters that would hide it; a slow machine shows progress
+PASSING = re.compile(r"torch\.jit\.script|\A([\w ]+: \d+(/\d+)?, [\d.]+/s(, about \d+ s left)?\n)+\Z")
 
 
 def run_nb(fn, flags):
@@ -31,8 +35,8 @@ def run_nb(fn, flags):
     for cell in nb.cells:
         for name in ("directives_", "idx_"):
             cell.pop(name, None)
-        if "outputs" in cell:  # importing fastai warns on newer torch, and resets the filters that would hide it
-            cell.outputs = [o for o in cell.outputs if "torch.jit.script" not in "".join(o.get("text", ""))]
+        if "outputs" in cell:
+            cell.outputs = [o for o in cell.outputs if not PASSING.search("".join(o.get("text", "")))]
     write_nb(nb, fn)
 
 
