@@ -79,16 +79,13 @@ class FeatureExtractor:
         if runtime not in have: raise InputError(f"runtime {runtime!r} is not installed: there are {sorted(have)}")
         self.runtime, self.version, self._run = runtime, have[runtime], None
         return self
-
     @property
     def settings(self) -> dict: # JSON values
         if self.runtime is None: raise InputError("no runtime yet: call choose_runtime(extractor, probes) first")
         return self.identity | dict(runtime=f"{self.runtime} {self.version}")
-
     def _torch(self, images):
         torch.set_num_threads(self.num_threads)
         with torch.inference_mode(): return self.module(torch.from_numpy(images)).numpy()
-
     def _start(self, runtime):
         "What computes features on that runtime"
         if runtime == "torch": return self._torch
