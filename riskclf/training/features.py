@@ -218,6 +218,7 @@ class _Writer:
         if self.cache is not None and self.keys: self.cache.put(self.keys, np.stack(self.rows))
         self.keys, self.rows, self.last = [], [], time.monotonic()
 
+# %% ../../nbs/33_training.features.ipynb #6fa8c801
 def _compute(jobs, extractor, spec, cache, errors):
     "Keys with their features, piece by piece; a file that cannot be read goes into `errors` by its place"
     writer, waiting, size = _Writer(cache, extractor.model.num_features), [], extractor.batch_size
