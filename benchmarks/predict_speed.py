@@ -54,8 +54,9 @@ def make_files(folder, n, seed=0):
 def make_bundle(model_name, folder):
     "A bundle of an untrained classifier: weights do not change the speed"
     torch.manual_seed(0)
-    recipe = ImageRecipe(SIZE)
-    model = ImageClassifier(create_backbone(model_name, pretrained=False), 2).eval()
+    backbone = create_backbone(model_name, pretrained=False)
+    recipe = ImageRecipe(SIZE, mean=backbone.mean, std=backbone.std)
+    model = ImageClassifier(backbone, 2).eval()
     graph = export_graph(model, recipe, folder / f"{model_name}.onnx")
     bundles.write_bundle(folder / model_name, RiskScale(["safe", "unsafe"]), recipe, graph)
     return bundles.load(folder / model_name)

@@ -162,7 +162,7 @@ def _estimate(prepared, recipe, cache, out, max_miss_rate, unit, seed, changes):
     return [found["statement"], f"to use it, without a certificate: riskclf predict {Path(out)/'bundle'} "
                                 f"--threshold {found['threshold']:.6g} PATH"], found
 
-# %% ../nbs/80_workflow.ipynb #fa4591e0
+# %% ../nbs/80_workflow.ipynb #1119be07
 def train(
     data, # folder of class folders, folder with manifest.csv, or a CSV or parquet file
     *,
@@ -174,7 +174,8 @@ def train(
     group_by:str=None, # regular expression with one capture group that finds an item's group in its name
     split:str="60,10,30,0", # percent for train, valid, calibration, test
     split_by:str="group", # 'group', or 'time' for the latest period in calibration
-    recipe:str="default", # named recipe: see `riskclf doctor`
+    recipe:str="default", # a name that `riskclf doctor` lists, or a YAML file with the keys of a recipe
+    milestones:str=None, # ends a hopeless run: 'unsafe recall >= 0.70 by epoch 20', several with ;
     weights:str=None, # file with weights for the backbone; its package or hub by default
     model_name:str=None, # timm backbone, the recipe's by default
     size:int=None, # side of the model's input in pixels, the recipe's by default
@@ -187,6 +188,8 @@ def train(
     confidence:float=0.95, # of the certificate, in (0, 1)
     unit:str="item", # of the certificate: 'item', or 'all' unsafe items of a group
     mode:str="three-way", # 'three-way', 'high-recall', 'high-precision' or 'argmax'
+    min_precision:float=None, # smallest share of right alarms, for high-precision; 0.9 there by default
+    marginal:bool=False, # each bound at `confidence` instead of all together
     certify:bool=True, # set calibration items aside; without, train on all but valid
     accept_provable:bool=False, # with too few unsafe items, certify the best rate they can prove
     looks:int=1, # certificates planned for this calibration set; each spends its share of delta
@@ -199,8 +202,8 @@ def train(
 ) -> Result:
     "Check, split, train, calibrate, certify, evaluate, and write a bundle"
     wish = dict(max_miss_rate=max_miss_rate, max_false_alarm_rate=max_false_alarm_rate, confidence=confidence,
-                unit=unit, mode=mode, looks=looks, accept_provable=accept_provable,
-                ledger=Path(ledger) if ledger else ledger_file())
+                unit=unit, mode=mode, looks=looks, accept_provable=accept_provable, min_precision=min_precision,
+                marginal=marginal, ledger=Path(ledger) if ledger else ledger_file())
     _check_wish(**wish)
     if (Path(out)/"bundle").exists() and not overwrite:
         raise InputError(f"{Path(out)/'bundle'} exists: name another --out, or add --overwrite")
@@ -210,24 +213,28 @@ def train(
         weights=weights, model_name=model_name, size=size, epochs=epochs, lr=lr, batch_size=batch_size, augment=augment)
     changes = {k: v for k, v in given.items() if v is not None}
     plan_text, plan = _plan(p, max_miss_rate, confidence, unit) if certify else ([], None)
-    _log.info(_lines(f"{len(p.df)} items in {p.df['group'].nunique()} groups ({p.group_source}), {p.scale}",
-                     [f"left out: {i}: {r}" for i, r in p.bad[["item", "reason"]].values[:5]],
-                     [f"note: {n}" for n in p.notes], plan_text))
+    _announce(p, plan_text)
     settings = dict(classes=classes, column=column, alarm_from=alarm_from, unordered=unordered, group_by=group_by,
                     split=split, split_by=split_by, seed=seed, recipe=recipe, **changes)
     made, lines, estimate = _train(p, out, wish if certify else None, settings, changes, resume, overwrite, unit,
-                                   max_miss_rate, cache or cache_folder()/"features", Path(data).resolve().name)
+                                   max_miss_rate, cache or cache_folder()/"features", Path(data).resolve().name,
+                                   [m.strip() for m in milestones.split(";")] if milestones else None)
     found = dict(bundle=str(Path(out)/"bundle"), bundle_id=made.bundle_id, certificate=made.certificate, plan=plan,
                  metrics=made.metrics, notes=p.notes, policy=made.policy, estimate=estimate)
     return Result(found, _lines(made.text, lines), list(made.broken) + (_unused(p) if strict else []))
 
-# %% ../nbs/80_workflow.ipynb #d4e0e030
-def _train(p, out, wish, settings, changes, resume, overwrite, unit, max_miss_rate, cache, name):
+# %% ../nbs/80_workflow.ipynb #60560ae2
+def _announce(p, plan_text):
+    _log.info(_lines(f"{len(p.df)} items in {p.df['group'].nunique()} groups ({p.group_source}), {p.scale}",
+                     [f"left out: {i}: {r}" for i, r in p.bad[["item", "reason"]].values[:5]],
+                     [f"note: {n}" for n in p.notes], plan_text))
+
+def _train(p, out, wish, settings, changes, resume, overwrite, unit, max_miss_rate, cache, name, milestones):
     "Learn and pack; what was packed, lines on an estimate where nothing was certified, and the estimate"
     from riskclf.packing import pack
-    from riskclf.pipeline import learn
-    out, recipe, seed = _folder(out), settings["recipe"], settings["seed"]
-    learnt = learn(p, recipe, cache, out/"checkpoint", resume, seed, **changes)
+    from riskclf.pipeline import learn, read_recipe
+    out, recipe, seed = _folder(out), read_recipe(settings["recipe"]), settings["seed"]
+    learnt = learn(p, recipe, cache, out/"checkpoint", resume, seed, milestones, _log.info, **changes)
     _log.info(learnt.text)
     made, lines, estimate = pack(p, learnt, out, wish, settings, name, overwrite), [], None
     (out/"estimate.json").unlink(missing_ok=True)

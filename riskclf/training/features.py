@@ -79,16 +79,13 @@ class FeatureExtractor:
         if runtime not in have: raise InputError(f"runtime {runtime!r} is not installed: there are {sorted(have)}")
         self.runtime, self.version, self._run = runtime, have[runtime], None
         return self
-
     @property
     def settings(self) -> dict: # JSON values
         if self.runtime is None: raise InputError("no runtime yet: call choose_runtime(extractor, probes) first")
         return self.identity | dict(runtime=f"{self.runtime} {self.version}")
-
     def _torch(self, images):
         torch.set_num_threads(self.num_threads)
         with torch.inference_mode(): return self.module(torch.from_numpy(images)).numpy()
-
     def _start(self, runtime):
         "What computes features on that runtime"
         if runtime == "torch": return self._torch
@@ -221,6 +218,7 @@ class _Writer:
         if self.cache is not None and self.keys: self.cache.put(self.keys, np.stack(self.rows))
         self.keys, self.rows, self.last = [], [], time.monotonic()
 
+# %% ../../nbs/33_training.features.ipynb #6fa8c801
 def _compute(jobs, extractor, spec, cache, errors):
     "Keys with their features, piece by piece; a file that cannot be read goes into `errors` by its place"
     writer, waiting, size = _Writer(cache, extractor.model.num_features), [], extractor.batch_size
