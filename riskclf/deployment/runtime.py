@@ -43,9 +43,9 @@ def predict_frame(
 # %% ../../nbs/71_deployment.runtime.ipynb #2cf91c4e
 def score_files(
     bundle:Bundle, # that decides
-    inputs, # as in `Bundle.predict`
+    inputs, # as in the `predict` of a bundle
     out, # file ending in .parquet or .jsonl, str or Path; continued when it is there
-    threshold:float=None, # as in `Bundle.predict`
+    threshold:float=None, # as in the `predict` of a bundle
     batch_size:int=8, # most images in one call of the graph
     timeout_s:float=30., # seconds that decoding one file may take
     write_every:int=1000, # rows between two writes to the disk
