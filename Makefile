@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 # Caches of pip, matplotlib, torch, timm, fastai and IPython stay in the clone too.
 export XDG_CACHE_HOME := $(VENV)/cache
 export XDG_CONFIG_HOME := $(VENV)/config
+export XDG_STATE_HOME := $(VENV)/state
 export HF_HOME := $(VENV)/cache/huggingface
 export FASTAI_HOME := $(VENV)/cache/fastai
 export IPYTHONDIR := $(VENV)/cache/ipython
