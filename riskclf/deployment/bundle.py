@@ -7,6 +7,7 @@ __all__ = ['PACKAGES', 'Runner', 'make_probes', 'MachineCheck', 'check_machine',
            'load', 'decide', 'with_policy']
 
 # %% ../../nbs/70_deployment.bundle.ipynb #e009d61b
+import contextlib
 import csv
 import io
 import os
@@ -128,8 +129,7 @@ def make_provenance(
     "Where and with what a bundle was made"
     versions = {}
     for name in PACKAGES:
-        try: versions[name] = version(name)
-        except PackageNotFoundError: pass  # not installed is a fact too: it is not named
+        with contextlib.suppress(PackageNotFoundError): versions[name] = version(name)  # else it is not named
     return dict(created=datetime.now(UTC).isoformat(timespec="seconds"), python=platform.python_version(),
                 machine=platform.machine(), system=platform.system(), decoder=DECODER, versions=versions) | facts
 
