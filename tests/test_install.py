@@ -46,6 +46,6 @@ def test_wheel_in_a_fresh_environment(built, tmp_path):
     env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"XDG_CACHE_HOME": str(tmp_path/"cache")}
     assert "certify" in run(home/"bin"/"riskclf", "--help", env=env, cwd=tmp_path)
     run(home/"bin"/"riskclf", "demo", "--out", tmp_path/"demo", env=env, cwd=tmp_path)
-    assert (tmp_path/"demo"/"bundle"/"bundle.json").exists()
+    assert (tmp_path/"demo"/"run"/"bundle"/"bundle.json").exists()
     freeze = run(python, "-m", "pip", "freeze")
     assert "nbdev" not in freeze, "a development tool is in the runtime requirements"
