@@ -133,6 +133,11 @@ def _reports(folder):
     keep = [f for f in sorted(Path(folder).iterdir()) if f.suffix == ".png" or f.name in ("metrics.json", "impact.csv")]
     return {f.name: f for f in keep}
 
+def _own_thresholds(metrics):
+    "Rates of actions, with the remark that the thresholds were set on the same items"
+    names, remark = ("miss_rate", "false_alarm_rate", "review_rate"), "thresholds were set on these items"
+    return {n: metrics[n] | dict(note="; ".join(filter(None, [metrics[n].get("note"), remark]))) for n in names}
+
 def pack(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
@@ -149,6 +154,7 @@ def pack(
     calibrator, policy = fit_temperature(valid), choose_policy(preds, wish)
     judged = next(s for s in ("test", "calibration", "valid") if (preds.frame["split"] == s).any())
     metrics = report(preds.subset(judged), policy, calibrator, out/"evaluation", prepared.df) | dict(split=judged)
+    if judged == "calibration": metrics |= _own_thresholds(metrics)
     write_json(out/"evaluation"/"metrics.json", metrics)
     facts = card_facts(prepared, learnt, runner, preds.subset(judged), valid, calibrator, policy, settings, name)
     save_model(learnt.model, out/"graph"/"weights.safetensors")
