@@ -118,7 +118,7 @@ def card_facts(
         speed=measure_speed(runner, paths),
         provenance=make_provenance())
 
-# %% ../nbs/79_packing.ipynb #ba2cdd48
+# %% ../nbs/79_packing.ipynb #fd530418
 class Packed(NamedTuple):
     "What a run came to"
     bundle_id:str
@@ -138,6 +138,7 @@ def _own_thresholds(metrics):
     names, remark = ("miss_rate", "false_alarm_rate", "review_rate"), "thresholds were set on these items"
     return {n: metrics[n] | dict(note="; ".join(filter(None, [metrics[n].get("note"), remark]))) for n in names}
 
+# %% ../nbs/79_packing.ipynb #ba2cdd48
 def pack(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
