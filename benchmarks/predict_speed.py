@@ -1,12 +1,13 @@
 """1080p JPEG files to decisions: riskclf beside torch eager with Pillow and torchvision
 
-    python benchmarks/predict_speed.py [--quick] [--models tf_efficientnet_lite0 resnet18] [--no-memory]
+    python benchmarks/predict_speed.py [--quick] [--models tf_efficientnet_lite0 resnet18] [--no-memory] [--out FILE]
 
 Both see the same files in the same process, in turns; a ratio is taken within each turn, and the median over the turns
 is printed with the smallest and the largest. `d` is the time of one file through the decoder alone and `m` that of one
 image through the graph alone, each with all cores at work: no arrangement can be faster than d + m. `cpu` is the same
 comparison in processor time, which does not suffer from other programs: what the decoder and the graph alone spend on
 an item, as a share of what a decision costs. Peak memory is that of a fresh process that streams decisions to disk.
+What is printed is also written to results/predict_speed.md.
 """
 
 import argparse
@@ -33,6 +34,13 @@ from riskclf.models.backbones import create_backbone
 from riskclf.models.image import ImageClassifier, export_graph
 
 SIZE = 224
+SAID = []
+
+
+def say(text):
+    "Print a line and keep it for the results file"
+    print(text, flush=True)
+    SAID.append(text)
 
 
 def make_files(folder, n, seed=0):
@@ -123,14 +131,14 @@ def spread(values, form="{:.2f}"):
 def report(model_name, turns, batch_sizes):
     "Print a model's table"
     d, m, one = (1e3 * statistics.median(t[k][0] for t in turns) for k in ("d", "m", "one"))
-    print(f"\n{model_name}: d {d:.2f} ms, m {m:.2f} ms, {'decode' if d > m else 'FLOP'}-bound "
-          f"({max(d, m)/(d + m):.0%} of the work), one file alone {one:.1f} ms")
-    print("| batch | ours ms | torch ms | times faster | share of 1/(d+m) | cpu |\n|---|---|---|---|---|---|")
+    say(f"\n{model_name}: d {d:.2f} ms, m {m:.2f} ms, {'decode' if d > m else 'FLOP'}-bound "
+        f"({max(d, m)/(d + m):.0%} of the work), one file alone {one:.1f} ms\n")
+    say("| batch | ours ms | torch ms | times faster | share of 1/(d+m) | cpu |\n|---|---|---|---|---|---|")
     for b in batch_sizes:
         ours, theirs = (1e3 * statistics.median(t[k, b][0] for t in turns) for k in ("ours", "peer"))
         faster = spread([t["peer", b][0] / t["ours", b][0] for t in turns])
         share, cpu = (spread([((t["d"] + t["m"]) / t["ours", b])[i] for t in turns]) for i in (0, 1))
-        print(f"| {b} | {ours:.2f} | {theirs:.2f} | {faster} | {share} | {cpu} |", flush=True)
+        say(f"| {b} | {ours:.2f} | {theirs:.2f} | {faster} | {share} | {cpu} |")
 
 
 MEMORY_SCRIPT = """
@@ -162,10 +170,10 @@ def peak_memory(bundle_path, files, folder, n, suffix):
 
 def memory(bundle_path, files, folder, sizes):
     "Print the memory table"
-    print(f"\n| decisions to | {' | '.join(f'peak MB at {n:,}' for n in sizes)} | growth |\n|---|---|---|---|")
+    say(f"\n| decisions to | {' | '.join(f'peak MB at {n:,}' for n in sizes)} | growth |\n|---|---|---|---|")
     for suffix in (".jsonl", ".parquet"):
         peaks = [peak_memory(bundle_path, files, folder, n, suffix) for n in sizes]
-        print(f"| {suffix} | {' | '.join(f'{p:.0f}' for p in peaks)} | {peaks[1]/peaks[0] - 1:+.1%} |", flush=True)
+        say(f"| {suffix} | {' | '.join(f'{p:.0f}' for p in peaks)} | {peaks[1]/peaks[0] - 1:+.1%} |")
 
 
 def main():
@@ -174,6 +182,7 @@ def main():
     parser.add_argument("--models", nargs="+", default=["tf_efficientnet_lite0", "resnet18"])
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1, 32])
     parser.add_argument("--no-memory", action="store_true", help="leave out the runs over 1,000 and 10,000 files")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "predict_speed.md")
     args = parser.parse_args()
     num_files, repeats, sizes = (16, 3, (200, 1000)) if args.quick else (64, 5, (1000, 10000))
     with tempfile.TemporaryDirectory() as d:
@@ -181,13 +190,16 @@ def main():
         (folder / "jpeg").mkdir()
         files = make_files(folder / "jpeg", num_files)
         mean = statistics.mean(f.stat().st_size for f in files) / 1e3
-        print(f"{len(files)} files of 1920 x 1080, {mean:.0f} kB on average; {threads()} threads for either side; "
-              f"torch {torch.__version__}, {repeats} turns")
+        say(f"{len(files)} files of 1920 x 1080, {mean:.0f} kB on average; {threads()} threads for either side; "
+            f"torch {torch.__version__}, {repeats} turns")
         for name in args.models:
             bundle = make_bundle(name, folder)
             turns = measure(bundle, Peer(name), files, args.batch_sizes, repeats)
             report(name, turns, args.batch_sizes)
         if not args.no_memory: memory(folder / args.models[0], files, folder, sizes)
+    if args.quick: return
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text("# predict_speed.py\n\n" + "\n".join(SAID) + "\n")
 
 
 if __name__ == "__main__":
