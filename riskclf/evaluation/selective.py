@@ -16,8 +16,8 @@ from ..core import InputError, Predictions, atomic_path
 from .bounds import allowed_misses, check_rate, exact_rate, plan_units, provable_rate, unit_rows
 from .certificate import Certificate, Outcome, certificate_content, item_hashes
 from .intervals import rate_figure
-from .uncertainty import uncertainty_of
-from .verify import Report, content_hash, lines_hash, units
+from .uncertainty import plot_risk_coverage, uncertainty_of
+from .verify import Report, check_certificate, lines_hash, units
 
 # %% ../../nbs/47b_evaluation.selective.ipynb #5e55922a
 SELECTIVE = {"selective_error": "at most {max_rate:.4g} of the units accepted at {score} <= {threshold:.6g} are wrong",
@@ -170,7 +170,6 @@ def plot_selective(
     ax=None, # drawn on, a new one by default
 ): # the axes
     "The risk-coverage curve with the certified rate, and how far it reaches"
-    from riskclf.evaluation.uncertainty import plot_risk_coverage
     bound = _bound(certificate)
     ax = plot_risk_coverage({"measured": curve}, ax)
     place = bound["coverage"]["value"]
@@ -190,10 +189,10 @@ def save_selective(
     "Write what `verify_selective` needs, one row an item, whole or not at all"
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*_ANSWERS, "item_hash", "target"])
+    table.writerow([*_ANSWERS, "item_hash", "target", "risk"])
     answers = _answers(preds, _bound(certificate)["score"])
-    for answer, key, target in zip(answers, item_hashes(preds), preds.frame["target"]):
-        table.writerow([*answer[:3], repr(answer[3]), key, target])
+    for answer, key, target, risk in zip(answers, item_hashes(preds), preds.frame["target"], preds.risk.tolist()):
+        table.writerow([*answer[:3], repr(answer[3]), key, target, repr(risk)])
     with atomic_path(path) as tmp: tmp.write_text(text.getvalue(), encoding="utf-8", newline="")
 
 def verify_selective(
@@ -202,11 +201,9 @@ def verify_selective(
 ) -> Report: # `ok`, and a line for each thing looked at
     "Check a selective certificate again from the stored items"
     report, bound = Report(), certificate["bounds"][0]
-    with open(path, newline="", encoding="utf-8") as f: rows = list(csv.DictReader(f))
-    report(content_hash({k: v for k, v in certificate.items() if k != "id"}) == certificate["id"],
-           "the certificate's id is the hash of its content")
-    report(lines_hash(f"{r['item_hash']}\t{r['target']}\n" for r in rows) == certificate["data"],
-           f"{len(rows)} items and targets are the certified ones")
+    with open(path, newline="", encoding="utf-8") as f:
+        rows = [r | dict(risk=float(r["risk"])) for r in csv.DictReader(f)]
+    check_certificate(report, certificate, rows)
     report(_answers_hash([r[k] for k in _ANSWERS] for r in rows) == bound["answers"],
            f"groups, classes called and their {bound['score']} are the certified ones")
     miss, alarms = bound["kind"] == "selective_miss", set(bound["alarms"])
