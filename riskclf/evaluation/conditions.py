@@ -305,6 +305,6 @@ def plot_conditions(
     counts = ax.secondary_yaxis("right")
     counts.set_yticks(range(len(rows)), [f"{r.n} items, {r.n_groups} groups" for r in rows.itertuples()], fontsize=7)
     ax.set_yticks(range(len(rows)), labels, fontsize=8)
-    ax.set(xlabel=f"{metric.replace('_', ' ')}, with its interval", ylabel="subgroup", xlim=(0, 1))
+    ax.set(xlabel=f"{metric.replace('_', ' ')}, with its interval", ylabel="subgroup", xlim=(-0.01, 1.01))
     ax.invert_yaxis()
     return ax
