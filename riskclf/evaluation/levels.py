@@ -48,7 +48,7 @@ def _check_items(preds):
 def score_table(
     preds:Predictions, # one row an item, on an ordered scale or with labels
 ) -> tuple: # names of the columns, and float64 (n, K)
-    "The scores that thresholds are held against: one for each level above the lowest, or one a label"
+    "The scores that thresholds are held against, one for each higher level or each label; `InputError` for types"
     names = preds.scale.names
     if preds.scale.multilabel: return [f"score_{n}" for n in names], preds.probs
     if preds.scale.ordered: return [f"score_{n}" for n in names[1:]], level_scores(preds.probs)
