@@ -26,13 +26,17 @@ from .subgroups import UNKNOWN, condition_values, fix_edges
 # %% ../../nbs/46_evaluation.conditions.ipynb #f5e23d51
 MEASURES = ("brightness", "contrast", "colour", "sharpness", "megapixels", "aspect", "bytes_per_pixel", "jpeg_quality")
 
-def _sharpness(image, side):
-    "Variance of the Laplacian on the scale 0 to 255, NaN for a picture too thin to have one"
+def _reduced(image, side):
+    "The picture with its shorter side brought down to `side`; smaller ones stay as they are"
     from PIL import Image
     scale = min(side / min(image.shape[:2]), 1)
-    width, height = (max(1, round(n * scale)) for n in image.shape[1::-1])
-    grey = Image.fromarray(image).convert("L").resize((width, height), Image.BILINEAR, reducing_gap=2.)
-    g = np.asarray(grey, dtype=np.float32)
+    size = tuple(max(1, round(n * scale)) for n in image.shape[1::-1])
+    return np.asarray(Image.fromarray(image).resize(size, Image.BILINEAR, reducing_gap=2.))
+
+def _sharpness(image):
+    "Variance of the Laplacian on the scale 0 to 255, NaN for a picture too thin to have one"
+    from PIL import Image
+    g = np.asarray(Image.fromarray(image).convert("L"), dtype=np.float32)
     if min(g.shape) < 3: return np.nan
     return float((4 * g[1:-1, 1:-1] - g[:-2, 1:-1] - g[2:, 1:-1] - g[1:-1, :-2] - g[1:-1, 2:]).var())
 
@@ -46,16 +50,16 @@ def _jpeg_quality(im):
 # %% ../../nbs/46_evaluation.conditions.ipynb #de28f4ef
 def picture_conditions(
     path, # image file, str or Path
-    side:int=224, # shorter side at which light and sharpness are measured, in pixels
+    side:int=224, # shorter side to which the picture is brought down before, in pixels
 ) -> dict: # `MEASURES`, float; NaN where a format has no such thing
     "What one reading of a file tells about how the picture was made; `ImageError` when it cannot be had whole"
     from PIL import Image
     try: data = Path(path).read_bytes()
     except (OSError, ValueError) as e: raise ImageError("unreadable", f"{path} cannot be read: {e}") from None
-    image = load_image(data, min_side=side)
+    image = _reduced(load_image(data, min_side=side), side)
     im = Image.open(io.BytesIO(data))  # the header once more, from memory
     width, height = sorted(im.size, reverse=image.shape[1] >= image.shape[0])
-    return light_of(image) | dict(sharpness=_sharpness(image, side), megapixels=width * height / 1e6,
+    return light_of(image) | dict(sharpness=_sharpness(image), megapixels=width * height / 1e6,
                                   aspect=width / height, bytes_per_pixel=len(data) / (width * height),
                                   jpeg_quality=_jpeg_quality(im))
 
