@@ -113,7 +113,8 @@ def miss_at_loads(
 ) -> pd.DataFrame: # index `load`; a column a model, and `perfect` for a model that ranks all unsafe items first
     "Miss rate of each model at equal review loads; `InputError` with one class only, or other items"
     models, loads = same_items(models), np.arange(1, 100) / 100 if loads is None else np.asarray(loads, dtype=float)
-    table = {n: [load_statistic(p.risk, p.unsafe, p.groups, load).value for load in loads] for n, p in models.items()}
+    def curve(risk, unsafe): return [load_statistic(risk, unsafe, np.arange(len(risk)), load).value for load in loads]
+    table = {n: curve(p.risk, p.unsafe) for n, p in models.items()}
     share = next(iter(models.values())).unsafe.mean()
     return pd.DataFrame(table | dict(perfect=np.maximum(1 - loads / share, 0)), index=pd.Index(loads, name="load"))
 
