@@ -101,6 +101,7 @@ def load_statistic(
         fraction, near = clear(w)
         with np.errstate(divide="ignore", invalid="ignore"):
             missed = (w * y * fraction).sum(axis=1) / (w * y).sum(axis=1)
+            near = np.where(missed > 0, near, 0)  # nothing is missed: a threshold a little lower misses nothing either
             pull = y * (fraction - missed[:, None]) - near[:, None] * (fraction - (1 - load))
             return missed, np.add.reduceat((pull / (w @ y)[:, None])[:, by_group], starts, axis=1)
     parts = [effective_groups(np.bincount(codes, k, minlength=G)) for k in (y, 1 - y)]
