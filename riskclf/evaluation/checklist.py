@@ -251,11 +251,12 @@ def _promise_text(metrics):
 
 def _difference_text(factors, gaps):
     if gaps:
-        lines = [f"{g['condition']}: the {g['metric'].replace('_', ' ')} differs by "
-                 + format_figure({k: v for k, v in g.items() if k != "note" or v})
-                 + (f" between {g['lowest']} (lowest) and {g['highest']} (highest)" if g["lowest"] else "") for g in gaps]
-        return ("Largest difference between the values of each condition; the interval covers the search over all pairs:\n\n"
-                + "\n".join(f"- {line}" for line in lines))
+        def between(g): return f" between {g['lowest']} (lowest) and {g['highest']} (highest)" if g["lowest"] else ""
+        def width(g): return format_figure({k: v for k, v in g.items() if k != "note" or v})
+        def name(g): return f"{g['condition']}: the {g['metric'].replace('_', ' ')}"
+        lines = [f"- {name(g)} differs by {width(g)}{between(g)}" for g in gaps]
+        return ("Largest difference between the values of each condition; the interval covers the search over all "
+                "pairs:\n\n" + "\n".join(lines))
     if isinstance(factors, str) or not factors: return factors or "No condition was measured, so nothing can be said."
     lines = [line for name in ("miss_rate", "false_alarm_rate") for line in _widest(factors, name)]
     return "The lowest and the highest rate under each condition:\n\n" + "\n".join(f"- {line}" for line in lines)

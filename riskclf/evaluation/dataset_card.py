@@ -42,13 +42,16 @@ def check_given(
     check_fields({k: v for k, v in given.items() if v is not None}, what)
 
 # %% ../../nbs/49b_evaluation.dataset_card.ipynb #6ea19a35
+_SPLITS = ("train", "valid", "calibration", "test")
+
 def _class_rows(df, scale):
     names, member = class_matrix(df, scale.names)
     splits = df["split"].to_numpy(dtype=str) if "split" in df else np.full(len(df), "undivided")
     groups = df["group"].to_numpy(dtype=str) if "group" in df else df["item"].to_numpy(dtype=str)
+    order = [*_SPLITS, *sorted(set(splits) - set(_SPLITS))]
     return [dict(label=name, split=split, items=int((mine & (splits == split)).sum()),
                  groups=len(set(groups[mine & (splits == split)])))
-            for name, mine in zip(names, member.T) for split in dict.fromkeys(splits)]
+            for name, mine in zip(names, member.T) for split in order if (splits == split).any()]
 
 def _bad_rows(checked):
     "Bad and handled files by reason: how many, and one of them"

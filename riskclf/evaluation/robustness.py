@@ -180,7 +180,8 @@ def plot_robustness(
 ) -> np.ndarray: # the axes, one a corruption
     "Figures against the strength of each corruption, with their intervals; `InputError` when one was not measured"
     import matplotlib.pyplot as plt
-    if (lost := [n for n in names if n not in rows[0]]): raise InputError(f"{lost} not measured: {sorted(rows[0])} were")
+    lost = [n for n in names if n not in rows[0]]
+    if lost: raise InputError(f"{lost} not measured: {sorted(rows[0])} were")
     kinds = list(dict.fromkeys(r["kind"] for r in rows if r["kind"] in CORRUPTIONS))
     fig, axes = plt.subplots(1, len(kinds), figsize=(7, 2.1), sharey=True, squeeze=False)
     for ax, kind in zip(axes[0], kinds):
