@@ -16,7 +16,7 @@ import pandas as pd
 
 from ..core import InputError, Predictions, hash_json, sha256_bytes
 from ..data.decode import load_image
-from ..data.images import augment, augment_id, augment_spec
+from ..data.images import augment, augment_spec
 from .intervals import (GroupStatistic, auroc_statistic, effective_groups, figure, format_figure,
                                           group_bootstrap, group_index, rate_figure, ratio_statistic)
 
@@ -25,7 +25,7 @@ UNCERTAINTIES = ("least_confidence", "predictive_entropy", "expected_entropy", "
 
 def _entropy(probs):
     "Entropy over the last axis, in nats"
-    return -(probs * np.log(np.where(probs > 0, probs, 1.))).sum(axis=-1)
+    return 0. - (probs * np.log(np.where(probs > 0, probs, 1.))).sum(axis=-1)
 
 def check_samples(
     samples, # probabilities, float (m, n, C), in [0, 1]
@@ -152,6 +152,9 @@ def tta_samples(
     return check_samples(np.concatenate(out, axis=1))
 
 # %% ../../nbs/47_evaluation.uncertainty.ipynb #7907d1d3
+def _check_single(preds):
+    if preds.scale.multilabel: raise InputError("the scale is multilabel: take one label at a time on its own scale")
+
 KINDS = ("dropout", "ensemble", "snapshots", "tta")
 
 def with_samples(
@@ -164,7 +167,7 @@ def with_samples(
     "The mean answer as predictions of their own; `InputError` when members are not named or shapes differ"
     samples, own = check_samples(samples), preds.meta.get("model_id")
     if kind not in KINDS: raise InputError(f"kind is {kind!r}, wanted one of {KINDS}")
-    if preds.scale.multilabel: raise InputError("the scale is multilabel: take one label at a time, on a scale of its own")
+    _check_single(preds)
     if samples.shape[1:] != (len(preds), len(preds.scale)):
         raise InputError(f"samples have shape {samples.shape}, wanted (m, {len(preds)}, {len(preds.scale)})")
     members = [own] if members is None else [str(m) for m in members]
@@ -184,13 +187,13 @@ def stack_predictions(
     "Samples from the predictions of several models; `InputError` when items, targets or classes differ"
     if len(parts) < 2: raise InputError(f"{len(parts)} set of predictions is no ensemble, give 2 or more")
     first = parts[0]
-    if any("window" in p.frame for p in parts): raise InputError("these are windows: reduce_windows them to items first")
+    if any("window" in p.frame for p in parts): raise InputError("these are windows: reduce_windows(preds) first")
     order, out = first.frame["item"], []
     for k, part in enumerate(parts):
         if part.scale.names != first.scale.names:
             raise InputError(f"part {k} has the classes {list(part.scale.names)}, the first {list(first.scale.names)}")
         place = pd.Series(np.arange(len(part)), part.frame["item"])
-        if set(place.index) != set(order): raise InputError(f"part {k} has other items than the first: score the same ones")
+        if set(place.index) != set(order): raise InputError(f"part {k} has other items than the first: score the same")
         rows = place[order].to_numpy()
         if not (part.targets[rows] == first.targets).all():
             raise InputError(f"part {k} has other targets than the first: the labels were changed in between")
@@ -232,10 +235,10 @@ def aurc_statistic(
 # %% ../../nbs/47_evaluation.uncertainty.ipynb #44556645
 def uncertainty_of(
     preds:Predictions, # one class an item
-    score:str="predictive_entropy", # a column of the frame, or 'least_confidence' or 'predictive_entropy' of the probabilities
+    score:str="predictive_entropy", # a column; or 'least_confidence' or 'predictive_entropy' of the probabilities
 ) -> np.ndarray: # float64 (n,), larger means more doubt
     "The doubt about each item; `InputError` when there is no such column or it has gaps"
-    if preds.scale.multilabel: raise InputError("the scale is multilabel: take one label at a time, on a scale of its own")
+    _check_single(preds)
     if score in preds.frame: found = pd.to_numeric(preds.frame[score], errors="coerce").to_numpy(dtype=np.float64)
     elif score == "least_confidence": return 1 - preds.probs.max(axis=1)
     elif score == "predictive_entropy": return _entropy(np.clip(preds.probs, 0, 1))
@@ -248,7 +251,7 @@ def uncertainty_of(
 
 def _with_targets(preds):
     "The items with a known class"
-    if preds.scale.multilabel: raise InputError("the scale is multilabel: take one label at a time, on a scale of its own")
+    _check_single(preds)
     known = preds.targets >= 0
     if not known.any(): raise InputError("no item has a target: errors cannot be counted")
     return preds.take(known)
@@ -334,7 +337,8 @@ def plot_unsure(
     u, names = uncertainty_of(preds, score), np.array([*preds.scale.names, "unknown"], dtype=object)
     order = np.argsort(u if surest else -u, kind="stable")
     order = order[np.sort(np.unique(preds.groups[order], return_index=True)[1])][:n]
-    fig, axes = plt.subplots(-(-len(order) // columns), columns, figsize=(7, 2.1 * -(-len(order) // columns)), squeeze=False)
+    height = -(-len(order) // columns)
+    fig, axes = plt.subplots(height, columns, figsize=(7, 2.1 * height), squeeze=False)
     for ax in axes.flat: ax.set_axis_off()
     for ax, i in zip(axes.flat, order):
         ax.imshow(images[i] if isinstance(images[i], np.ndarray) else load_image(images[i], min_side=160))
