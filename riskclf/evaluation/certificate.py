@@ -90,7 +90,6 @@ class Certificate:
 
 # %% ../../nbs/42_evaluation.certificate.ipynb #759e9972
 _SENTENCES = {"miss_rate": "at most {max_rate:.4g} of unsafe units are cleared below {threshold:.6g}",
-              "subgroup_miss_rate": "at most {max_rate:.4g} of unsafe units with {subgroup} are cleared below {threshold:.6g}",
               "false_alarm_rate": "at most {max_rate:.4g} of safe units raise an alarm at {threshold:.6g}",
               "precision": "at least {min_precision:.4g} of the units with an alarm at {threshold:.6g} are unsafe"}
 
@@ -350,6 +349,8 @@ def save_calibration(
 def _again(bound, preds):
     "The bound proven anew on other scores of the same units, its threshold kept where it is proven; else None"
     kept, delta = bound["threshold"], exact_rate(Fraction(bound["delta"]))
+    if bound["kind"] not in _SENTENCES:
+        raise InputError(f"a bound of the kind {bound['kind']!r} is proven again by what proved it, not here")
     if bound["kind"] == "precision":
         proven, _ = _test_sequence(preds, bound["min_precision"], delta, bound["sequence"])
         if not proven: return None
