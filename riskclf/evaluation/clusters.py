@@ -52,16 +52,19 @@ def nearest_training(
     k:int=5, # neighbours, at most the number of training items of other groups
 ) -> tuple: # rows of train, int (n, k), the nearest first; cosine similarity, float (n, k), in [-1, 1]
     "The training items most like each item, none of its own group; `InputError` when there are fewer than `k`"
-    groups, train_groups = np.asarray(groups, dtype=str), np.asarray(train_groups, dtype=str)
+    both = np.concatenate([np.asarray(groups, dtype=str), np.asarray(train_groups, dtype=str)])
+    mine, theirs = np.split(group_index(both)[0], [len(features)])
     rows, near = np.zeros((len(features), k), int), np.zeros((len(features), k))
     for i in range(0, len(features), 256):
         part = slice(i, i + 256)
         s = features[part] @ train_features.T
-        s[groups[part, None] == train_groups[None]] = -2.
+        s[mine[part, None] == theirs[None]] = -2.
         if k > s.shape[1] or ((s > -2).sum(axis=1) < k).any():
             raise InputError(f"there are fewer than {k} training items of other groups: ask for fewer neighbours")
-        best = np.argsort(-s, axis=1, kind="stable")[:, :k]
-        rows[part], near[part] = best, np.take_along_axis(s, best, axis=1)
+        best = np.sort(np.argpartition(-s, k - 1, axis=1)[:, :k], axis=1)
+        order = np.argsort(-np.take_along_axis(s, best, axis=1), axis=1, kind="stable")
+        rows[part] = np.take_along_axis(best, order, axis=1)
+        near[part] = np.take_along_axis(s, rows[part], axis=1)
     return rows, near
 
 # %% ../../nbs/45c_evaluation.clusters.ipynb #d57b7e68
@@ -151,12 +154,11 @@ def cluster_misses(
 ) -> Clusters: # labels in the order of `missed`
     "Groups whose misses are more alike than random unsafe groups, or a sentence why there are none"
     groups, missed = np.asarray(groups, dtype=str), np.asarray(missed, dtype=int)
-    codes, G = group_index(groups[missed])
-    nothing, have = np.full(len(codes), -1), len(set(groups))
-    found = f"{G} group{'s' * (G != 1)} with a miss"
-    if G < NONE: return Clusters(nothing, 0, None, f"{found}: too few to cluster, at least {NONE} are needed")
-    if have < G + 3: return Clusters(nothing, 0, None,
-                                          f"{found} of {have} unsafe groups: too few were caught to compare")
+    (codes, G), have = group_index(groups[missed]), len(set(groups))
+    found, why = f"{G} group{'s' * (G != 1)} with a miss", None
+    if G < NONE: why = f"too few to cluster, at least {NONE} are needed"
+    elif have < G + 3: why = f"too few of the {have} unsafe groups were caught to compare them with"
+    if why: return Clusters(np.full(len(codes), -1), 0, None, f"{found}: {why}")
     limits = cluster_limits(units, groups, G, **kwargs)
     tree, tops = _tree(units[missed[np.unique(codes, return_index=True)[1]]])
     labels, number = _excess_nodes(tree, limits)
@@ -283,15 +285,17 @@ def plot_misses(
     misses:Misses, # from `explain_misses`
     ax:plt.Axes=None, # drawn on, a new one by default
 ) -> plt.Axes:
-    "Risk score against the similarity to the nearest training item, by hint; the cluster is written beside each"
+    "Risk score against the similarity to the nearest training item, by hint; rings mark clusters"
     if not len(misses.table): raise InputError("nothing was missed: there is nothing to draw")
     if ax is None: _, ax = plt.subplots(figsize=(5.5, 3.2))
-    for (hint, part), color in zip(misses.table.groupby("hint"), ("C0", "C1", "C2", "C3", "C4")):
-        ax.plot(part["similarity"], part["risk"], "o", ms=5, color=color, label=hint or "no features")
-    for r in misses.table[misses.table["cluster"] > 0].itertuples():
-        ax.annotate(str(r.cluster), (r.similarity, r.risk), xytext=(4, 2), textcoords="offset points", fontsize=7)
+    for (hint, color), marker in zip((("new", "C4"), ("label", "C1"), ("border", "C0"), ("head", "C3")), "^sod"):
+        part = misses.table[misses.table["hint"] == hint]
+        if len(part): ax.scatter(part["similarity"], part["risk"], 26, color=color, marker=marker, label=hint)
+    for number, part in misses.table[misses.table["cluster"] > 0].groupby("cluster"):
+        ax.scatter(part["similarity"], part["risk"], 90, facecolor="none", edgecolor=str(0.2 * (number - 1) % 0.8),
+                   label=f"cluster {number}")
     ax.set(xlabel="similarity to the nearest training item", ylabel="risk score")
-    ax.legend(fontsize=7, title="hint", title_fontsize=7)
+    ax.legend(fontsize=7)
     return ax
 
 # %% ../../nbs/45c_evaluation.clusters.ipynb #1b0ac3db
@@ -311,11 +315,9 @@ _STYLE = """
 .rf-near figcaption{font-size:.75rem;line-height:1.3;overflow-wrap:anywhere}
 .rf-near .rf-none{padding:.8rem .2rem;font-size:.75rem}
 .rf-hint{display:inline-block;border-radius:1em;padding:0 .6em;font-size:.85rem;background:#e8ebee;color:#1c2024}
-.rf-hint.label{background:#ffe1b8}.rf-hint.new{background:#d9d2ff}.rf-hint.border{background:#d3e9ff}
-.rf-hint.head{background:#ffd3d3}
+.rf-hint.label{background:#fe9}.rf-hint.new{background:#dcf}.rf-hint.border{background:#cef}.rf-hint.head{background:#fcc}
 @media (prefers-color-scheme:dark){.rf{color:#e6e9ec}.rf-small{color:#a9b2bb}
-.rf th,.rf td,.rf-card{border-color:#3a424a}
-.rf-card img,.rf-none{background:#2a3138}}
+.rf th,.rf td,.rf-card{border-color:#3a424a}.rf-card img,.rf-none{background:#2a3138}}
 """
 
 def _jpeg(path, side, alt):
