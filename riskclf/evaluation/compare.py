@@ -341,6 +341,7 @@ def _panel(ax, figures, title):
         ax.errorbar(fig["value"], k, xerr=np.reshape(ends, (2, 1)), fmt="o", capsize=3, color=f"C{k}")
     ax.set_ylim(len(figures) - 0.5, -0.5)
     ax.margins(x=0.15)
+    ax.locator_params(axis="x", nbins=4)
     ax.set_xlabel(title)
 
 def plot_comparison(
@@ -361,6 +362,7 @@ def plot_comparison(
         title = _TITLES.get(name, name.replace("_", " "))
         if name == "miss_at_load": title += f" at load {made.load:.0%}"
         _panel(ax, [f.get(name, {}) for f in made.figures.values()], title)
+        if name.endswith(("_mb", "_ms", "_s")): ax.set_xlim(left=0)  # costs are read as lengths
         ax.set_yticks(range(len(models)), models if k % 3 == 0 else [""] * len(models))
     for ax in axes[len(names):]: ax.set_axis_off()
     return axes
