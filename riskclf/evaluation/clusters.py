@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HINTS', 'unit_features', 'nearest_training', 'neighbour_hints', 'ClusterLimits', 'cluster_limits', 'Clusters',
-           'cluster_misses', 'Misses', 'explain_misses', 'plot_misses', 'failure_html', 'failure_page']
+           'cluster_misses', 'Misses', 'explain_misses', 'failure_html', 'failure_page']
 
 # %% ../../nbs/45c_evaluation.clusters.ipynb #0dcedaa7
 import base64
@@ -12,7 +12,6 @@ import io
 from html import escape
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from PIL import Image
@@ -169,7 +168,7 @@ def cluster_misses(
 
 # %% ../../nbs/45c_evaluation.clusters.ipynb #e549b3af
 class Misses(NamedTuple):
-    "One row a miss; one row a cluster; one row a hint; one row a neighbour; the miss rate as a figure; sentences"
+    "One row a miss, a cluster, a hint (None without training items), a neighbour; the miss rate; sentences"
     table:pd.DataFrame
     clusters:pd.DataFrame
     hints:pd.DataFrame
@@ -239,64 +238,54 @@ def _by_cost(table):
     return table.assign(_key=key, _cost=-table["cost"], _turn=turn, _row=np.arange(len(table))).sort_values(
         ["_key", "_cost", "_turn", "_row"], ignore_index=True).drop(columns=["_key", "_cost", "_turn", "_row"])
 
-def _find_misses(preds, actions, df):
+def _find_misses(preds, actions, df, clear_below):
     "Misses of `find_failures`, and the rows of `preds` that they are"
     if "window" in preds.frame: raise InputError("misses are items, not windows: reduce_windows(preds) first")
-    failures = find_failures(preds, actions, df)
+    failures = find_failures(preds, actions, df, clear_below)
     table = failures[failures["kind"] == "miss"].drop(columns="kind").reset_index(drop=True)
     place = pd.Series(np.arange(len(preds)), index=preds.frame["item"])
     return table, place[table["item"]].to_numpy(dtype=int)
 
+def _look_around(unit, groups, train, train_unit, alarm, k, seed):
+    "Hint and nearest similarity of each miss, its neighbours, and the share of each hint among training alarms"
+    train_groups = train["group"].to_numpy(dtype=str)
+    far_below, usual = _usual(train_unit, train_groups, alarm, k, seed)
+    rows, near = nearest_training(unit, train_unit, groups, train_groups, k)
+    return neighbour_hints(near, alarm[rows], far_below), near[:, 0], (rows, near, train), usual
+
 def explain_misses(
     preds:Predictions, # of labelled items, one row an item
     features:np.ndarray, # of the same items in the same order, float (n, D); NaN for a picture that cannot be read
-    train:pd.DataFrame, # manifest of the training items: item, label, group, and path for pictures
-    train_features:np.ndarray, # of the training items, float (m, D)
+    train:pd.DataFrame=None, # training items: item, label, group, and path for pictures; None: no neighbours, no hints
+    train_features:np.ndarray=None, # of the training items, float (m, D)
     actions=None, # str (n,) of clear, review, alarm; the most probable class decides by default
     df:pd.DataFrame=None, # manifest of the items: its path and conditions are added
     k:int=5, # neighbours of each miss
+    clear_below:float=None, # the policy's threshold on the risk score, for `distance`; one half by default
     seed:int=0, # of the test for clusters
 ) -> Misses:
     "Every miss with its cost, cluster and nearest training items; `InputError` when the parts do not fit together"
-    table, rows = _find_misses(preds, actions, df)
+    table, rows = _find_misses(preds, actions, df, clear_below)
     good, features = _finite(preds, features, "features")
-    train, train_unit, raw, alarm = _training(train, train_features, preds.scale)
-    train_groups, seen = train["group"].to_numpy(dtype=str), good[rows]
-    far_below, usual = _usual(train_unit, train_groups, alarm, k, seed)
-    unsafe = np.flatnonzero(preds.unsafe & good)
-    unit = unit_features(features[unsafe], raw)
+    unsafe, seen, raw = np.flatnonzero(preds.unsafe & good), good[rows], features[good]
+    if train is not None: train, train_unit, raw, alarm = _training(train, train_features, preds.scale)
+    unit, groups = unit_features(features[unsafe], raw), preds.groups[unsafe]
     mine = np.searchsorted(unsafe, rows[seen])
-    near_rows, near = nearest_training(unit[mine], train_unit, preds.groups[unsafe][mine], train_groups, k)
-    clusters = cluster_misses(unit, preds.groups[unsafe], mine, seed=seed)
+    clusters = cluster_misses(unit, groups, mine, seed=seed)
     table = table.assign(cluster=-1, hint="", similarity=np.nan)
-    table.loc[seen, "cluster"], table.loc[seen, "similarity"] = clusters.labels, near[:, 0]
-    table.loc[seen, "hint"] = neighbour_hints(near, alarm[near_rows], far_below)
-    neighbours = _neighbour_table(table["item"].to_numpy()[seen], near_rows, near, train)
+    table.loc[seen, "cluster"] = clusters.labels
+    hints, neighbours = None, pd.DataFrame(columns=["item", "rank", "neighbour", "label", "similarity"])
+    if train is not None:
+        hint, near, found, usual = _look_around(unit[mine], groups[mine], train, train_unit, alarm, k, seed)
+        table.loc[seen, "hint"], table.loc[seen, "similarity"] = hint, near
+        neighbours = _neighbour_table(table["item"].to_numpy()[seen], *found)
+        hints = pd.DataFrame(dict(misses=[int((hint == h).sum()) for h in HINTS], usual=usual,
+                                  meaning=list(HINTS.values())), index=list(HINTS))
     table = _by_cost(table)
-    hints = pd.DataFrame(dict(misses=[int((table["hint"] == h).sum()) for h in HINTS], usual=usual,
-                              meaning=list(HINTS.values())), index=list(HINTS))
     rate = rate_figure(np.isin(np.arange(len(preds)), rows), preds.unsafe, preds.groups, nothing="no unsafe items")
     notes = [f"{len(table)} of {int(preds.unsafe.sum())} unsafe items were cleared: miss rate {format_figure(rate)}"]
     if not seen.all(): notes.append(f"{(~seen).sum()} misses have no features: nothing is said about them")
     return Misses(table, _cluster_table(table, df), hints, neighbours, rate, [*notes, clusters.note])
-
-# %% ../../nbs/45c_evaluation.clusters.ipynb #119f7ec4
-def plot_misses(
-    misses:Misses, # from `explain_misses`
-    ax:plt.Axes=None, # drawn on, a new one by default
-) -> plt.Axes:
-    "Risk score against the similarity to the nearest training item, by hint; rings mark clusters"
-    if not len(misses.table): raise InputError("nothing was missed: there is nothing to draw")
-    if ax is None: _, ax = plt.subplots(figsize=(5.5, 3.2))
-    for (hint, color), marker in zip((("new", "C4"), ("label", "C1"), ("border", "C0"), ("head", "C3")), "^sod"):
-        part = misses.table[misses.table["hint"] == hint]
-        if len(part): ax.scatter(part["similarity"], part["risk"], 26, color=color, marker=marker, label=hint)
-    for number, part in misses.table[misses.table["cluster"] > 0].groupby("cluster"):
-        ax.scatter(part["similarity"], part["risk"], 90, facecolor="none", edgecolor=str(0.2 * (number - 1) % 0.8),
-                   label=f"cluster {number}")
-    ax.set(xlabel="similarity to the nearest training item", ylabel="risk score")
-    ax.legend(fontsize=7)
-    return ax
 
 # %% ../../nbs/45c_evaluation.clusters.ipynb #1b0ac3db
 _STYLE = """
@@ -365,18 +354,20 @@ def failure_html(
     "The misses as part of a page: what they cost, what they share, how they look"
     out = [f"<style>{_STYLE}</style>", *(f"<p>{escape(n)}.</p>" for n in misses.notes)]
     if not len(misses.table): return "".join([*out, "<p>Nothing was missed, so there is nothing to show.</p>"])
-    hints = misses.hints.rename_axis("hint").reset_index().rename(columns={"meaning": "what it says"})
-    out += ["<h2>What the nearest training items say</h2>", _table_html(hints),
-            "<p>Usual: the share of training items with an alarm label that would get this hint. Under each miss stand "
-            "the three training items most like it, with label and similarity; 1 is the most there can be.</p>"]
+    if misses.hints is not None:
+        hints = misses.hints.rename_axis("hint").reset_index().rename(columns={"meaning": "what it says"})
+        out += ["<h2>What the nearest training items say</h2>", _table_html(hints),
+                "<p>Usual: the share of training items with an alarm label that would get this hint. Under each miss "
+                "stand the three training items most like it, with label and similarity; 1 is the most.</p>"]
     for c in misses.clusters.itertuples():
         part = misses.table[misses.table["cluster"] == c.cluster]
         name = f"Cluster {c.cluster}" if c.cluster else ("Scattered" if len(misses.clusters) > 1 else "All misses")
         more = f" The first {max_cards} are shown." if len(part) > max_cards else ""
         shared = f" Shared: {c.shared}." if c.shared else ""
         size = f"{c.misses} miss{'es' * (c.misses != 1)} in {c.groups} group{'s' * (c.groups != 1)}"
+        hints = f"Hints: {c.hints}." if c.hints else ""
         out += [f"<h2>{name}: {size}, {c.share_of_cost:.0%} of the cost of misses</h2>",
-                f"<p>Hints: {escape(c.hints)}.{escape(shared)}{more}</p>" if c.hints else "", '<div class="rf-cards">']
+                f"<p>{escape(hints)}{escape(shared)}{more}</p>", '<div class="rf-cards">']
         out += [_card_html(r, misses.neighbours[misses.neighbours["item"] == r.item])
                 for r in part.head(max_cards).itertuples()]
         out.append("</div>")
