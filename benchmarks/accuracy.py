@@ -3,7 +3,9 @@
     python benchmarks/accuracy.py DATA_FOLDER [--task fire tile_defect ...] [--recipe NAME ...] [--repeats 3]
 
 DATA_FOLDER holds fire_cair, magnetic_tile and neu_seg. A fold's test groups are seen once, at the end: standardisation,
-head and bias come from the other folds. Prints a line a task and recipe, and writes benchmarks/results/accuracy.json.
+head and bias come from the other folds. Prints a line a task and recipe, and writes it to results/accuracy.md (all
+figures, with the recall of each class, to accuracy.json). A recipe is a name, or JSON changes of the default one, as
+'{"flips": "h"}', or of a named one, as 'surface {"flips": ""}'.
 """
 import argparse
 import json
@@ -53,7 +55,8 @@ def run(task, recipe, data, cache, repeats, inner_folds, folds=5):
     model, image_recipe = build_model(recipe, scale)
     steps = recipe_steps(recipe)
     start = time.perf_counter()
-    views, augment = steps["features"].get("views", 5), steps["loaders"].get("augment", "none")
+    augment = steps["loaders"].get("augment", "none")
+    views = 1 if augment == "none" else steps["features"].get("views", 5)
     extractor = FeatureExtractor(model.eval(), image_recipe)
     got = cached_features(df, extractor, views, augment, FeatureCache(cache/"features", max_bytes=60e9))
     extract_s, rows, start = time.perf_counter() - start, [], time.perf_counter()
@@ -98,17 +101,24 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/accuracy.json"))
     args = parser.parse_args()
     args.cache.mkdir(parents=True, exist_ok=True)
-    results = []
-    print("| task | recipe | answers | AUROC, mean +- sd over repeats [95% of the first] | balanced accuracy | time |")
-    print("|---|---|---|---|---|---|")
+    results, lines = [], []
+    def say(text):
+        lines.append(text)
+        print(text, flush=True)
+    say("| task | recipe | answers | AUROC, mean +- sd over repeats [95% of the first] | balanced accuracy | time |")
+    say("|---|---|---|---|---|---|")
     for task in args.task:
         for name in args.recipe:
-            recipe = {**RECIPES["default"], **json.loads(name)} if name.startswith("{") else RECIPES[name]
+            base, _, changes = ("default", "", name) if name.startswith("{") else name.partition(" ")
+            recipe = RECIPES[base] | json.loads(changes or "{}")
             results.append(run(task, recipe, args.data, args.cache, args.repeats, args.inner_folds) | dict(name=name))
-            biases = dict.fromkeys(r["bias"] for r in results[-1]["rows"])
-            for bias in biases: print(line(results[-1], bias), flush=True)
+            for bias in dict.fromkeys(r["bias"] for r in results[-1]["rows"]): say(line(results[-1], bias))
+    say("\nGroups a class: " + "; ".join(dict.fromkeys(
+        f"{r['task']} " + ", ".join(f"{c} {n}" for c, n in r["groups"].items()) for r in results)) +
+        f". {args.repeats} repeats of 5 grouped folds.")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(results, indent=1))
+    args.out.with_suffix(".md").write_text("# accuracy.py\n\n" + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__": main()

@@ -12,6 +12,8 @@ decoding in worker processes beside the training. Rows:
     one view       no augmentation on either side
     four views     ours: the picture and four augmented views, computed once; fastai: aug_transforms, new each epoch
     on disk        ours a second time, with the features of `one view` in the cache
+
+The table is also written to results/train_speed.md, with everything behind it in train_speed.json.
 """
 import argparse
 import json
@@ -212,18 +214,20 @@ def accuracy_text(a):
 
 
 def show(rows, bounds, args):
-    print(f"\n{args.items} files, {args.size} px, {args.epochs} epochs, {args.threads} threads, "
-          f"medians of {args.repeats}")
-    print(f"{'network':22} {'row':10} {'fastai':>9} {'ours':>8} {'ratio':>7} {'target':>6}  "
-          f"{'fastai accuracy':20} {'our accuracy':20} {'peak MB':>12}")
+    "Lines of the table"
+    yield (f"{args.items} files, {args.size} px, {args.epochs} epochs, {args.threads} threads, "
+           f"medians of {args.repeats}\n")
+    yield "| network | row | fastai s | ours s | times faster | wanted | fastai accuracy | our accuracy | peak MB |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for r in rows:
-        mark = "" if args.quick else "  met" if r["met"] else "  MISSED"
-        print(f"{r['network']:22} {r['row']:10} {r['fastai_s']:7.1f} s {r['ours_s']:6.1f} s {r['ratio']:6.1f}x "
-              f"{r['target']:5.0f}x  {accuracy_text(r['fastai_accuracy']):20} {accuracy_text(r['ours_accuracy']):20} "
-              f"{r['fastai_mb']:6.0f} {r['ours_mb']:5.0f}{mark}")
+        met = "" if args.quick else " met" if r["met"] else " MISSED"
+        yield (f"| {r['network']} | {r['row']} | {r['fastai_s']:.1f} | {r['ours_s']:.1f} | {r['ratio']:.1f} "
+               f"({r['ratio_low']:.1f} to {r['ratio_high']:.1f}) | {r['target']:.0f}{met} | "
+               f"{accuracy_text(r['fastai_accuracy'])} | {accuracy_text(r['ours_accuracy'])} | "
+               f"{r['fastai_mb']:.0f}, ours {r['ours_mb']:.0f} |")
     for b in bounds:
-        print(f"{b['network']}: one view is {b['decode_s']:.1f} s decoding + {b['model_s']:.1f} s backbone + "
-              f"{b['rest_s']:.1f} s export, check against torch, head; bound by {b['bound']}")
+        yield (f"\n{b['network']}: one view is {b['decode_s']:.1f} s decoding + {b['model_s']:.1f} s backbone + "
+               f"{b['rest_s']:.1f} s export, check against torch, head; bound by {b['bound']}")
 
 
 def main():
@@ -254,9 +258,11 @@ def main():
             runs, parts = bench(network, df, scale, args, Path(folder))
             more, bound = summarise(network, runs, parts, args)
             rows, bounds = rows + more, bounds + [bound]
-    show(rows, bounds, args)
+    lines = list(show(rows, bounds, args))
+    print("\n".join(lines))
     if args.quick: return None
     from riskclf.core import write_json
+    Path(args.out).with_suffix(".md").write_text("# train_speed.py\n\n" + "\n".join(lines) + "\n")
     facts = {k: getattr(args, k) for k in ("items", "size", "epochs", "repeats", "threads", "workers")}
     write_json(args.out, dict(facts, rows=rows, bounds=bounds))
     return 0 if all(r["met"] for r in rows) else 1

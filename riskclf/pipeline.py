@@ -110,10 +110,9 @@ class Learnt(NamedTuple):
 def _balance(model, df, features, scale, recipe, seed, changes):
     "Move the cut between the classes to where out-of-fold predictions want it"
     with without_warnings(): from riskclf.training.balance import add_bias, balance_bias, out_of_fold
-    good = ~np.isnan(features[:, 0]).any(axis=1)
-    rows, views = df[good].reset_index(drop=True), features[good]
-    views = np.where(np.isnan(views).any(axis=2, keepdims=True), views[:, :1], views)  # valid items have one view
-    logits = out_of_fold(model.head, rows, views, scale, recipe, seed=seed, **changes)
+    good = (df["split"] == "train").to_numpy() & ~np.isnan(features[:, 0]).any(axis=1)  # valid stays unseen by the bias
+    rows = df[good].reset_index(drop=True)
+    logits = out_of_fold(model.head, rows, features[good], scale, recipe, seed=seed, **changes)
     add_bias(model, balance_bias(logits, np.array([scale.names.index(n) for n in rows["label"]])))
 
 def learn(

@@ -141,7 +141,7 @@ def check_calibration(
 ):
     "`InputError` unless these are labelled items, one row each, on a scale with an alarm"
     if preds.scale.multilabel:
-        raise InputError("the scale is multilabel: certify one label at a time, on a scale of its own")
+        raise InputError("the scale is multilabel: certify one label at a time, with certify_labels")
     if not preds.scale.has_alarm:
         raise InputError(f"{preds.scale} has no alarm class: there is no risk to certify")
     if "window" in preds.frame:
@@ -152,12 +152,14 @@ def check_calibration(
 
 def unit_rows(
     preds:Predictions, # calibration items, one row an item
-    unit:str="item", # 'item' or 'all'
+    unit:str="item", # 'item' or 'all'; 'event' for predictions of events
     side:str="unsafe", # 'unsafe', 'safe', or 'any' item
 ) -> np.ndarray: # row numbers, int (n,), one a group that has such an item
     "The row that speaks for each group; `InputError` for an unknown unit or predictions that cannot be certified"
-    if unit not in UNITS: raise InputError(f"unit is {unit!r}, wanted one of {list(UNITS)}")
+    if unit == "event" and preds.meta.get("rows") != "events":
+        raise InputError("unit 'event' needs one row an event: make them from windows with event_predictions")
+    if unit not in (*UNITS, "event"): raise InputError(f"unit is {unit!r}, wanted one of {list(UNITS)}")
     check_calibration(preds)
     rows = np.flatnonzero({"unsafe": preds.unsafe, "safe": ~preds.unsafe, "any": np.ones(len(preds), bool)}[side])
     items = preds.frame["item"].to_numpy(dtype=str)[rows]
-    return rows[UNITS[unit](preds.risk[rows], items, preds.groups[rows], side == "unsafe")]
+    return rows[UNITS.get(unit, _one_item)(preds.risk[rows], items, preds.groups[rows], side == "unsafe")]

@@ -4,15 +4,18 @@
 
 # %% auto #0
 __all__ = ['reliability', 'ece', 'plot_reliability', 'Calibrator', 'log_loss', 'fit_temperature', 'fit_isotonic',
-           'calibration_report']
+           'fit_venn_abers', 'classwise_reliability', 'classwise_ece', 'plot_classwise', 'calibration_report']
 
 # %% ../../nbs/41_evaluation.calibration.ipynb #170754ab
+import contextlib
+import warnings
+
 import numpy as np
 
-from ..core import InputError, Predictions
-from riskclf.evaluation.intervals import (
-    calibration_error_statistic, difference_statistic, equal_mass_bins, group_bootstrap, group_index, rate_figure,
-    ratio_statistic)
+from ..core import InputError, Predictions, sha256_bytes
+from .intervals import (
+    calibration_error_statistic, difference_statistic, equal_mass_bins, group_bootstrap, group_index, mean_statistic,
+    rate_figure, ratio_statistic)
 
 # %% ../../nbs/41_evaluation.calibration.ipynb #6221d700
 def reliability(
@@ -28,7 +31,7 @@ def reliability(
     if not len(probs) == len(events) == len(groups) or not len(probs):
         raise InputError(f"reliability needs one event and one group a probability, got {len(probs)} probabilities, "
                          f"{len(events)} events and {len(groups)} groups")
-    place, out = equal_mass_bins(probs, bins), []
+    place, out = equal_mass_bins(probs, bins, groups), []
     for b in range(place.max() + 1):
         fig = rate_figure(events[place == b], groups=groups[place == b], level=level)
         out.append(dict(stated=float(probs[place == b].mean()), observed=fig["value"], low=fig["low"],
@@ -79,31 +82,53 @@ def _temper(probs, temperature, multilabel):
     return 1 / (1 + np.exp(np.log(np.clip(1 - probs, 1e-12, 1)) / temperature - logits))
 
 # %% ../../nbs/41_evaluation.calibration.ipynb #0e42abba
+def _two_steps(curve, probs):
+    "Values of the two staircases of `fit_venn_abers`: with the item as a no, and with it as a yes"
+    low_at, low, high_at, high = curve
+    return low[np.searchsorted(low_at, probs, "right")], high[np.searchsorted(high_at, probs, "left")]
+
 class Calibrator:
-    "Bends stated probabilities towards what was observed; made by `fit_temperature` and `fit_isotonic`"
+    "Bends stated probabilities towards what was observed; made by `fit_temperature`, `fit_isotonic`, `fit_venn_abers`"
     def __init__(self,
-        method:str="identity", # 'identity', 'temperature' or 'isotonic'
+        method:str="identity", # 'identity', 'temperature', 'isotonic' or 'venn-abers'
         temperature:float=1., # divides the logits, above 0
-        curves=(), # isotonic: a (from, to) pair of rising lists a class
+        curves=(), # isotonic: a (from, to) pair of rising lists a class; venn-abers: two such pairs
         multilabel:bool=False, # one probability a label, which need not sum to 1
         reason:str="", # why this method, when another was asked for
     ):
-        if method not in ("identity", "temperature", "isotonic"):
-            raise InputError(f"calibration method is {method!r}, wanted identity, temperature or isotonic")
+        if method not in ("identity", "temperature", "isotonic", "venn-abers"):
+            raise InputError(f"calibration method is {method!r}, wanted identity, temperature, isotonic or venn-abers")
         if not 0 < temperature < np.inf: raise InputError(f"temperature is {temperature}, wanted a number above 0")
         self.method, self.temperature, self.multilabel, self.reason = method, float(temperature), multilabel, reason
-        self.curves = tuple((np.asarray(a, dtype=float), np.asarray(b, dtype=float)) for a, b in curves)
+        self.curves = tuple(tuple(np.asarray(part, dtype=float) for part in curve) for curve in curves)
+
+    def _check(self, probs):
+        if probs.ndim != 2 or probs.shape[1] != len(self.curves):
+            raise InputError(f"probs has shape {probs.shape}, the calibrator knows {len(self.curves)} classes")
 
     def apply(self,
         probs, # as the model states them, float (n, C), in [0, 1]
     ) -> np.ndarray: # float64 (n, C), in [0, 1], rows sum to 1 unless multilabel
         "Calibrated probabilities; `InputError` when the number of classes differs"
         probs = np.asarray(probs, dtype=np.float64)
-        if self.method != "isotonic": return _temper(probs, self.temperature, self.multilabel)
-        if probs.ndim != 2 or probs.shape[1] != len(self.curves):
-            raise InputError(f"probs has shape {probs.shape}, the calibrator knows {len(self.curves)} classes")
-        bent = np.stack([np.interp(p, a, b) for p, (a, b) in zip(probs.T, self.curves)], axis=1)
+        if self.method in ("identity", "temperature"): return _temper(probs, self.temperature, self.multilabel)
+        if self.method == "venn-abers":
+            low, high = self.interval(probs)
+            bent = high / (1 - low + high)
+        else:
+            self._check(probs)
+            bent = np.stack([np.interp(p, a, b) for p, (a, b) in zip(probs.T, self.curves)], axis=1)
         return bent if self.multilabel else bent / bent.sum(axis=1, keepdims=True)
+
+    def interval(self,
+        probs, # as the model states them, float (n, C), in [0, 1]
+    ) -> tuple: # p0 and p1, each float64 (n, C), in [0, 1]; of each class against the rest
+        "The two probabilities of Venn-Abers; `InputError` for another method or number of classes"
+        if self.method != "venn-abers": raise InputError(f"{self.method} gives no interval: use fit_venn_abers")
+        probs = np.asarray(probs, dtype=np.float64)
+        self._check(probs)
+        low, high = np.moveaxis([_two_steps(c, p) for c, p in zip(self.curves, probs.T)], 0, 2)
+        return low, high
 
     def __repr__(self):
         number = f"temperature={self.temperature:.3f}" if self.method == "temperature" else ""
@@ -112,7 +137,7 @@ class Calibrator:
     def to_dict(self) -> dict: # what `from_dict` takes
         "The calibrator as JSON values"
         return dict(method=self.method, temperature=self.temperature, multilabel=self.multilabel, reason=self.reason,
-                    curves=[[a.tolist(), b.tolist()] for a, b in self.curves])
+                    curves=[[part.tolist() for part in curve] for curve in self.curves])
 
     @classmethod
     def from_dict(cls,
@@ -186,6 +211,86 @@ def fit_isotonic(
             return Calibrator.from_dict(simple | {"reason": "; ".join(filter(None, [why, simple["reason"]]))})
     curves = [_staircase(p, h, weights) for p, h in zip(probs.T, holds.T)]
     return Calibrator("isotonic", curves=curves, multilabel=preds.scale.multilabel)
+
+# %% ../../nbs/41_evaluation.calibration.ipynb #cc8c61a6
+def _one_each(preds):
+    "Row numbers of one known item a group, chosen by the hash of its name"
+    rows = np.flatnonzero(_is_known(preds))
+    names = [sha256_bytes(item.encode()) for item in preds.frame["item"].to_numpy(dtype=str)[rows]]
+    rows = rows[np.argsort(names, kind="stable")]
+    return np.sort(rows[np.unique(preds.groups[rows], return_index=True)[1]])
+
+@contextlib.contextmanager
+def _quietly():
+    "The library sets numpy's error handling when it is imported, and warns of slopes without a width"
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings(record=True): yield
+
+def _pair_of_stairs(fit, probs, holds):
+    "Both staircases as their jumps and values: (p0 at, p0, p1 at, p1)"
+    with _quietly(): made = fit(np.stack([1 - probs, probs], axis=1), holds.astype(float))
+    def jumps(values):
+        where = np.flatnonzero(np.diff(values))
+        return made[2][where], values[np.append(0, where + 1)]
+    return *jumps(made[0][:, 1]), *jumps(made[1][:, 1])
+
+def fit_venn_abers(
+    preds:Predictions, # of the `valid` split, with targets
+    min_groups:int=20, # with fewer groups nothing is changed
+) -> Calibrator: # its `interval` gives p0 and p1
+    "Two staircases for each class against the rest; `InputError` where the library `venn-abers` is not installed"
+    try:
+        with _quietly(): from venn_abers import calc_p0p1
+    except ImportError: raise InputError('Venn-Abers needs a package: pip install "riskclf[signoff]"') from None
+    one, multilabel = preds.take(_one_each(preds)), preds.scale.multilabel
+    if len(one) < min_groups:
+        return Calibrator(multilabel=multilabel, reason=f"{len(one)} groups to fit on, Venn-Abers needs {min_groups}")
+    probs, holds, _, _ = _known(one)
+    curves = [_pair_of_stairs(calc_p0p1, p, h) for p, h in zip(probs.T, holds.T)]
+    return Calibrator("venn-abers", curves=curves, multilabel=multilabel)
+
+# %% ../../nbs/41_evaluation.calibration.ipynb #c046b8dc
+def _each_class(preds, calibrator):
+    "Names of the classes, reported probabilities and whether each class holds (n, C), groups; all of known items"
+    if not _is_known(preds).any(): raise InputError("calibration can only be judged on items with a known class")
+    probs, holds, _, _ = _known(preds)
+    return preds.scale.names, probs if calibrator is None else calibrator.apply(probs), holds == 1, _known_groups(preds)
+
+def classwise_reliability(
+    preds:Predictions, # with targets
+    calibrator:Calibrator=None, # makes the probabilities that are judged
+    bins:int=15, # at most, of equal size
+    level:float=0.95, # confidence of the intervals, in (0, 1)
+) -> dict: # class name -> rows of `reliability`
+    "Stated probability against observed share of every class; `InputError` without targets"
+    names, probs, holds, groups = _each_class(preds, calibrator)
+    return {n: reliability(probs[:, k], holds[:, k], groups, bins, level) for k, n in enumerate(names)}
+
+def classwise_ece(
+    preds:Predictions, # with targets
+    calibrator:Calibrator=None, # makes the probabilities that are judged
+    level:float=0.95, # confidence of the intervals, in (0, 1)
+) -> dict: # class name -> figure, and 'mean' -> figure of the mean over the classes
+    "Expected calibration error of every class over bins of equal mass; `InputError` without targets"
+    names, probs, holds, groups = _each_class(preds, calibrator)
+    each = [calibration_error_statistic(probs[:, k], holds[:, k], groups) for k in range(len(names))]
+    return {n: group_bootstrap(s, level) for n, s in zip((*names, "mean"), (*each, mean_statistic(each)))}
+
+def plot_classwise(
+    preds:Predictions, # with targets
+    calibrator:Calibrator=None, # makes the probabilities that are drawn
+    axes=None, # one matplotlib Axes a class, new ones by default
+    label:str=None, # for the legend
+):
+    "A reliability diagram with intervals for every class"
+    import matplotlib.pyplot as plt
+    names, probs, holds, groups = _each_class(preds, calibrator)
+    if axes is None:
+        _, axes = plt.subplots(1, len(names), figsize=(2.3 * len(names), 2.6), squeeze=False, sharey=True)
+    axes = np.ravel(axes)
+    for k, (ax, name) in enumerate(zip(axes, names)):
+        plot_reliability(probs[:, k], holds[:, k], groups, ax, label)
+        ax.set(title=name, xlabel="stated probability", ylabel="observed share" if k == 0 else "")
+    return axes
 
 # %% ../../nbs/41_evaluation.calibration.ipynb #c7a0c809
 def _calibration_statistics(preds, calibrator):

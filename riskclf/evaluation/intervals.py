@@ -95,9 +95,10 @@ class GroupStatistic:
         units:float, # independent units behind the figure, for the interval when all groups agree
         bounds:tuple=(0., 1.), # smallest and largest value the figure can have
         rows:int=None, # rows that one evaluation looks at, G by default; more rows, fewer bootstrap draws
+        smooth:bool=True, # leaving one group out tells the spread; False when a quantile is inside
     ):
         self.at, self.num_groups, self.bounds, self.rows = at, num_groups, bounds, rows or num_groups
-        self.parts, self.units = np.asarray(parts, dtype=float), units
+        self.parts, self.units, self.smooth = np.asarray(parts, dtype=float), units, smooth
 
     @property
     def value(self): return float(self.at(np.ones((1, self.num_groups)))[0][0])
@@ -185,11 +186,13 @@ def average_precision_statistic(
 # %% ../../nbs/39_evaluation.intervals.ipynb #ba84ec7c
 def equal_mass_bins(
     probs, # float (n,), in [0, 1]
-    bins:int=15, # at most; fewer when a bin would hold under 10 items
+    bins:int=15, # at most; fewer when a bin would hold under 10 items, or the worth of 10 groups
+    groups=None, # group of each item (n,), each its own by default
 ) -> np.ndarray: # bin of each item, int (n,), from 0, without gaps
     "Bins that hold about the same number of items, equal probabilities together"
     probs = np.asarray(probs, dtype=float)
-    bins = int(np.clip(len(probs) // 10, 1, bins))
+    worth = len(probs) if groups is None else effective_groups(np.bincount(group_index(groups)[0]))
+    bins = int(np.clip(np.round(worth, 6) // 10, 1, bins))
     edges = np.quantile(probs, np.arange(1, bins) / bins, method="lower") if bins > 1 else []
     return np.unique(np.searchsorted(edges, probs, side="left"), return_inverse=True)[1].reshape(-1)
 
@@ -201,7 +204,7 @@ def calibration_error_statistic(
 ) -> GroupStatistic:
     "Expected calibration error over bins of equal mass"
     codes, G = group_index(groups)
-    sums, place = _group_sum(codes, G), equal_mass_bins(probs, bins)
+    sums, place = _group_sum(codes, G), equal_mass_bins(probs, bins, groups)
     excess = (np.asarray(probs, dtype=float) - np.asarray(events))[:, None] * np.eye(place.max() + 1)[place]
     excess, sizes = sums(excess.T).T, np.bincount(codes, minlength=G).astype(float)
     def at(weights):
@@ -221,7 +224,7 @@ def mean_statistic(
         return sum(values) / len(values), sum(influences) / len(values)
     parts = np.concatenate([s.parts for s in statistics])
     return GroupStatistic(at, statistics[0].num_groups, parts, parts.min(), statistics[0].bounds,
-                          sum(s.rows for s in statistics))
+                          sum(s.rows for s in statistics), all(s.smooth for s in statistics))
 
 def difference_statistic(
     a:GroupStatistic, # the one
@@ -233,7 +236,7 @@ def difference_statistic(
         return value_a - value_b, influence_a - influence_b
     width = a.bounds[1] - a.bounds[0]
     return GroupStatistic(at, a.num_groups, np.append(a.parts, b.parts), min(a.units, b.units), (-width, width),
-                          a.rows + b.rows)
+                          a.rows + b.rows, a.smooth and b.smooth)
 
 # %% ../../nbs/39_evaluation.intervals.ipynb #06da13ce
 def _draws(G, replicates, rows, seed):
@@ -286,7 +289,9 @@ def studentised_interval(
     if not 1e-9 < value < 1 - 1e-9 or error < 1e-9:
         value, unseen = np.clip(value, 0, 1), 1 - tail ** (1 / statistic.units)
         return tuple(float(bottom + width * ((1 - unseen) * value + x)) for x in (0., unseen))
-    slope, jack, df = value * (1 - value), *jackknife_error(statistic)
+    slope, few = value * (1 - value), max(statistic.parts.min(), 1.5)
+    jack, df = (jackknife_error(statistic) if statistic.smooth else
+                (error * width * np.sqrt(few / (few - 1)), few - 1))
     half = student.ppf(1 - tail, df) * np.nanmax([jack / width, error]) / slope
     draws = _logit_draws(statistic, value, error, replicates, seed)
     q = np.quantile(draws, [1 - tail, tail]) if len(draws) >= replicates / 2 else np.zeros(2)

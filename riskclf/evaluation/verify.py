@@ -33,20 +33,27 @@ def band_misses(n, rate, delta):
     return math.floor(n * (rate - math.sqrt(math.log(1 / delta) / (2 * n)))) if n else -1
 
 # %% ../../nbs/42c_evaluation.verify.ipynb #10edb718
-def units(rows, unit, lowest=True):
+def units(rows, unit, score="risk", lowest=True):
     "The row that speaks for each group: one chosen by the hash of its name, or the one with the extreme score"
-    groups, order = {}, {"item": lambda row: sha256(f"riskclf unit {row['item']}".encode()),
-                         "all": lambda row: row["risk"] if lowest else -row["risk"]}[unit]
+    def by_name(row): return sha256(f"riskclf unit {row['item']}".encode())
+    order = {"item": by_name, "event": by_name, "all": lambda row: row[score] if lowest else -row[score]}[unit]
+    groups = {}
     for row in rows: groups.setdefault(row["group"], []).append(row)
     return [min(group, key=order) for group in groups.values()]
 
-def read_calibration(path):
+def read_calibration(path, scale):
+    "The rows with their scores as numbers and the set of their true classes"
     with open(path, newline="", encoding="utf-8") as f: rows = list(csv.DictReader(f))
-    return [dict(r, risk=float(r["risk"]), unsafe=r["unsafe"] == "1") for r in rows]
+    for r in rows:
+        scores = {c: float(v) for c, v in r.items() if c == "risk" or c.startswith("score_")}
+        bits = zip(scale["names"], r["target"].split()) if scale["multilabel"] else [(r["target"], "1")]
+        r.update(scores, unsafe=r["unsafe"] == "1", classes={name for name, bit in bits if bit == "1"})
+    return rows
 
 def lines_hash(lines): return sha256("".join(sorted(lines)).encode())
 
-def content_hash(content):
+def content_hash(document):
+    content = {k: v for k, v in document.items() if k != "id"}
     return sha256(json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
 
 # %% ../../nbs/42c_evaluation.verify.ipynb #19bb10a8
@@ -62,66 +69,67 @@ class Report(list):
 def check_files(report, folder, bundle):
     changed = []
     for name, digest in sorted(bundle["files"].items()):
-        path = folder / name
-        inside = path.resolve().is_relative_to(folder.resolve())
-        if not (inside and path.is_file() and sha256(path.read_bytes()) == digest): changed.append(name)
-    report(not changed, f"{len(bundle['files'])} files have the sha256 that bundle.json names" if not changed
-           else f"missing or changed files: {', '.join(changed)}")
+        path = (folder / name).resolve()
+        inside = path.is_relative_to(folder.resolve()) and path.is_file()
+        if not (inside and sha256(path.read_bytes()) == digest): changed.append(name)
+    report(not changed, f"missing or changed files: {', '.join(changed)}" if changed
+           else f"{len(bundle['files'])} files have the sha256 that bundle.json names")
     report("calibration.csv" in bundle["files"], "calibration.csv is one of them")
 
 # %% ../../nbs/42c_evaluation.verify.ipynb #2d631567
-def check_rows(report, folder, bundle, rows, certificate):
+def check_rows(report, folder, bundle, rows):
     items = [r["item"] for r in rows]
     report(len(set(items)) == len(items),
            f"calibration: {len(items)} items, each once, {len({r['group'] for r in rows})} groups")
     names, first = bundle["scale"]["names"], bundle["scale"]["alarm_from"]
     alarms = set(names[names.index(first):]) if first in names else set()
-    report(all(r["unsafe"] == (r["target"] in alarms) for r in rows),
+    report(all(r["unsafe"] == bool(r["classes"] & alarms) for r in rows),
            f"unsafe are exactly the targets {sorted(alarms)}")
-    report(all(0 <= r["risk"] <= 1 + 1e-6 for r in rows), "every risk score lies in 0 to 1")
+    report(all(0 <= v <= 1 + 1e-6 for r in rows for v in r.values() if type(v) is float), "every score lies in 0 to 1")
     if bundle.get("training_hashes"):
         seen = set((folder / bundle["training_hashes"]).read_text(encoding="utf-8").split())
         both = sum(r["item_hash"] in seen for r in rows)
         report(not both, f"{both} calibration items are among the {len(seen)} seen in training")
+
+def check_certificate(report, certificate, rows):
+    report(content_hash(certificate) == certificate["id"],
+           f"the certificate's id is the hash of its content, {certificate['id'][:12]}")
     report(lines_hash(f"{r['item_hash']}\t{r['target']}\n" for r in rows) == certificate["data"],
            f"calibration items and targets are the certified ones, {certificate['data'][:12]}")
-    report(lines_hash(f"{r['item']}\t{r['risk']!r}\n" for r in rows) == certificate["scores"],
-           f"the scores are the certified ones, {certificate['scores'][:12]}")
-
-# %% ../../nbs/42c_evaluation.verify.ipynb #62b23161
-def check_certificate(report, certificate):
-    content = {k: v for k, v in certificate.items() if k != "id"}
-    report(content_hash(content) == certificate["id"],
-           f"the certificate's id is the hash of its content, {certificate['id'][:12]}")
+    columns = certificate.get("columns", ["risk"])
+    report(lines_hash("\t".join([r["item"], *(repr(r[c]) for c in columns)]) + "\n" for r in rows)
+           == certificate["scores"], f"the scores ({', '.join(columns)}) are the certified ones")
     joint, ledger = certificate["joint"], certificate["ledger"]
-    whole = (1 - Fraction(str(certificate["confidence"]))) / ledger["looks"]
-    share = whole if joint["marginal"] else whole / joint["asked"]
-    report(all(Fraction(b["delta"]) == share for b in certificate["bounds"])
-           and len(certificate["bounds"]) <= joint["asked"],
+    bounds, parts = certificate["bounds"], 1 if joint["marginal"] else joint["asked"]
+    share = (1 - Fraction(str(certificate["confidence"]))) / ledger["looks"] / parts
+    report(all(Fraction(b["delta"]) == share for b in bounds) and len(bounds) <= joint["asked"],
            f"each bound spends {share}: 1 - {certificate['confidence']} over {ledger['looks']} looks"
            + ("" if joint["marginal"] else f" and {joint['asked']} bounds"))
-    total = 1 - share * joint["asked"]
-    report(abs(joint["confidence"] - max(0, total)) < 1e-12,
-           f"together the bounds hold with confidence {float(total):.4g}")
-    report(True, f"that the model never saw these items is {certificate['independence']}")
+    total = float(max(0, 1 - share * joint["asked"]))
+    report(abs(joint["confidence"] - total) < 1e-12, f"together the bounds hold with confidence {total:.4g}")
+    report(True, "on trust: the labels, that this model gave these scores, and that it never saw these items: "
+           f"{certificate['independence']}")
     report(not ledger["overdrawn"], f"ledger: look {ledger['rank']}, {ledger['looks']} budgeted"
            + (", OVERDRAWN: more looks at these items than were paid for" if ledger["overdrawn"] else ""))
 
-# %% ../../nbs/42c_evaluation.verify.ipynb #034cf330
-def check_rate(report, bound, rows):
-    "A miss rate or a false-alarm rate: the units, how many misses they allow, and the order statistic"
-    miss = bound["kind"] == "miss_rate"
-    scores = sorted(r["risk"] for r in units([r for r in rows if r["unsafe"] == miss], bound["unit"], miss))
+# %% ../../nbs/42c_evaluation.verify.ipynb #62b23161
+def check_rate(report, bound, rows, names=()):
+    "A miss rate, a false-alarm rate, a level called too low, a label missed: the units and the order statistic"
+    kind, column, miss = bound["kind"], "risk", bound["kind"] != "false_alarm_rate"
+    down = {"under_call": 0, "under_call_by_two": 1, "label_miss_rate": 0}.get(kind)
+    if down is not None: column = f"score_{names[names.index(bound['of']) - down]}"
+    elif kind not in ("miss_rate", "false_alarm_rate"): return report(False, f"{kind}: no such bound is known here")
+    chosen = [r for r in rows if (r["unsafe"] == miss if down is None else bound["of"] in r["classes"])]
+    scores = sorted(r[column] for r in units(chosen, bound["unit"], column, miss))
+    title = kind if down is None else f"{kind} of {bound['of']}"
     count = {"binomial": allowed_misses, "massart": band_misses}[bound["method"]]
     k = count(len(scores), Fraction(str(bound["max_rate"])), Fraction(bound["delta"]))
-    report(len(scores) == bound["n_units"] and k == bound["allowed_misses"] and k >= 0,
-           f"{bound['kind']}: {len(scores)} units ({bound['unit']}), {k} misses prove {bound['max_rate']} "
-           f"at {bound['confidence']}")
+    report(len(scores) == bound["n_units"] and k == bound["allowed_misses"] and k >= 0, f"{title}: {len(scores)} units "
+           f"({bound['unit']}), {k} misses prove {bound['max_rate']} at {bound['confidence']}")
     if not 0 <= k < len(scores): return
-    threshold = scores[k] if miss else math.nextafter(scores[-1 - k], math.inf)
-    shipped = bound["threshold"]
-    report(shipped <= threshold if miss else shipped >= threshold,
-           f"{bound['kind']}: threshold {shipped!r}, proven {'up to' if miss else 'from'} {threshold!r}")
+    threshold, shipped = scores[k] if miss else math.nextafter(scores[-1 - k], math.inf), bound["threshold"]
+    report((shipped <= threshold if miss else shipped >= threshold) and bound.get("score", column) == column,
+           f"{title}: threshold {shipped!r} on {column}, proven {'up to' if miss else 'from'} {threshold!r}")
 
 def check_precision(report, bound, rows):
     "A precision: thresholds fixed beforehand are tested in order, the last one before the first failure is shipped"
@@ -135,7 +143,6 @@ def check_precision(report, bound, rows):
            f"precision: {bound['min_precision']} at {bound['confidence']}, threshold {bound['threshold']!r}, "
            f"{len(proven)} of {len(bound['sequence'])} thresholds proven in order")
 
-# %% ../../nbs/42c_evaluation.verify.ipynb #9a06f8d0
 def check_policy(report, policy, certificate):
     "What the policy does must be what the certificate allows"
     low, high = policy["clear_below"], policy["alarm_from"]
@@ -157,20 +164,22 @@ def verify(folder):
     try:
         bundle = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
         if "id" in bundle:
-            own = content_hash({k: v for k, v in bundle.items() if k != "id"})
-            report(own == bundle["id"], f"the bundle's id is the hash of bundle.json, {bundle['id'][:12]}")
+            report(content_hash(bundle) == bundle["id"], f"the bundle's id hashes bundle.json, {bundle['id'][:12]}")
         check_files(report, folder, bundle)
-        policy = bundle.get("policy")
-        certificate = policy and policy["certificate"]
-        if not certificate:
+        policy, scale, more = bundle.get("policy"), bundle["scale"], folder / "certificates.json"
+        certificates = [policy["certificate"]] if policy and policy["certificate"] else []
+        if more.name in bundle["files"]: certificates += json.loads(more.read_text(encoding="utf-8"))
+        if not certificates:
             report(False, "there is no certificate: nothing is proven about this bundle")
             return report
-        rows = read_calibration(folder / "calibration.csv")
-        check_rows(report, folder, bundle, rows, certificate)
-        check_certificate(report, certificate)
-        for bound in certificate["bounds"]:
-            (check_precision if bound["kind"] == "precision" else check_rate)(report, bound, rows)
-        check_policy(report, policy, certificate)
+        rows = read_calibration(folder / "calibration.csv", scale)
+        check_rows(report, folder, bundle, rows)
+        for certificate in certificates:
+            check_certificate(report, certificate, rows)
+            for bound in certificate["bounds"]:
+                if bound["kind"] == "precision": check_precision(report, bound, rows)
+                else: check_rate(report, bound, rows, scale["names"])
+        if policy: check_policy(report, policy, policy["certificate"] or {"bounds": []})
     except (OSError, KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
         report(False, f"cannot be read as a certified bundle: {type(error).__name__}: {error}")
     return report

@@ -22,7 +22,7 @@ from torch import nn
 from ..core import InputError, atomic_path
 from .backbones import Backbone, create_backbone, stages
 from .graph import Graph
-from .heads import AttentionPool, FlattenMap, Head, PatchHead, Pool
+from .heads import FLIPS, AttentionPool, FlattenMap, FlipHead, Head, PatchHead, Pool
 
 # %% ../../nbs/22_models.image.ipynb #036944ef
 class ImageClassifier(nn.Module):
@@ -34,29 +34,38 @@ class ImageClassifier(nn.Module):
         taps=("final",), # names from `backbone.tap_names`, or of its layers
         drop_rate:float=0.3, # share of features dropped before the head in training, in [0, 1)
         multilabel:bool=False, # several classes can hold at once: sigmoid instead of softmax
+        flips:str="", # mirror images judged with each picture: '' none, 'h', 'v' or 'hv' (a `FlipHead`)
     ):
         super().__init__()
         self.backbone, self.num_classes, self.multilabel = backbone, int(num_classes), bool(multilabel)
         self.pool, self.taps, self.drop_rate = pool, backbone.check_taps(taps), float(drop_rate)
+        if flips not in FLIPS: raise InputError(f"flips={flips!r}: wanted one of {list(FLIPS)}")
         known = dict(zip(backbone.tap_names, backbone.tap_channels))
         channels = [known[t] if t in known else backbone.tap_shape(t)[0] for t in self.taps]
         if pool == "patches":
             places = sorted({backbone.tap_shape(t)[1:] for t in self.taps})
             if len(places) > 1: raise InputError(f"pool='patches' needs taps of one size, {self.taps} have {places}")
-            self.num_features = sum(channels) * places[0][0] * places[0][1]
+            self.num_features = (sum(channels) + 1) * places[0][0] * places[0][1]
             self.pools, self.head = nn.ModuleList([FlattenMap()]), PatchHead(sum(channels), num_classes, drop_rate)
         else:
             kinds = 1 if pool == "attention" else len(pool.split("+"))
             self.num_features = sum(channels) * kinds
             self.pools = nn.ModuleList([AttentionPool(c) if pool == "attention" else Pool(pool) for c in channels])
             self.head = Head(self.num_features, self.num_classes, drop_rate)
+        self.flips, number = flips, len(FLIPS[flips])
+        self.num_features *= number
+        if number > 1: self.head = FlipHead(self.head, number)
 
     def features(self,
         images:torch.Tensor, # normalised, float32 (n, 3, h, w)
     ) -> torch.Tensor: # float32 (n, num_features), before standardisation
-        "Pooled features, all taps side by side"
+        "Pooled features, all taps side by side; those of the mirror images after them"
+        return torch.cat([self._pooled(images.flip(d) if d else images) for d in FLIPS[self.flips]], 1)
+
+    def _pooled(self, images):
         maps = self.backbone.forward_taps(images, self.taps)
-        if self.pool == "patches": return self.pools[0](torch.cat(maps, 1))
+        if self.pool == "patches":
+            return self.pools[0](torch.cat(maps, 1), _inside(images, self.backbone, maps[0].shape[2:]))
         return torch.cat([p(m) for p, m in zip(self.pools, maps)], 1)
 
     def forward(self, images): return self.head(self.features(images))
@@ -82,6 +91,15 @@ class ImageClassifier(nn.Module):
 def _is_frozen(module):
     params = list(module.parameters())
     return bool(params) and not any(p.requires_grad for p in params)
+
+def _inside(images, backbone, size):
+    "1 for places that are not all padding (`ImageRecipe.fill`), float32 (n, 1, *size)"
+    mean, std = (torch.tensor(v, dtype=images.dtype).view(1, 3, 1, 1) for v in (backbone.mean, backbone.std))
+    fill = (mean.clamp(0, 1) * 255).round() / 255
+    inside = ((images * std + mean - fill).abs().amax(1, keepdim=True) > 1e-3).to(images.dtype)
+    side = max(1, round(int(images.shape[2]) / int(size[0])))
+    inside = nn.functional.max_pool2d(inside, side, ceil_mode=True)
+    return inside if inside.shape[2:] == size else nn.functional.interpolate(inside, size=size)
 
 # %% ../../nbs/22_models.image.ipynb #38c30075
 def attention(
@@ -131,7 +149,7 @@ def model_config(
     "The settings that rebuild a classifier"
     b = model.backbone
     return dict(model_name=b.model_name, img_size=b.img_size, num_classes=model.num_classes, pool=model.pool,
-                taps=list(model.taps), drop_rate=model.drop_rate, multilabel=model.multilabel)
+                taps=list(model.taps), drop_rate=model.drop_rate, multilabel=model.multilabel, flips=model.flips)
 
 def save_model(
     model:ImageClassifier, # what to store

@@ -24,7 +24,7 @@ def _marked(df, train):
     return df.assign(split=np.where(np.isin(np.arange(len(df)), train), "train", "valid"))
 
 def fresh_head(
-    head:nn.Module, # `Head` or `PatchHead`
+    head:nn.Module, # of an `ImageClassifier`
 ) -> nn.Module: # of the same kind, untrained
     "A copy with new weights"
     head = copy.deepcopy(head)
@@ -33,7 +33,7 @@ def fresh_head(
     return head
 
 def fit_head(
-    head:nn.Module, # `Head` or `PatchHead`, left as it is
+    head:nn.Module, # of an `ImageClassifier`, left as it is
     df, # rows with item, label (or label_<class>), group
     features:np.ndarray, # float32 (n, views, D), in the order of df
     train:np.ndarray, # rows to train on, int (k,), not all of them
@@ -62,7 +62,7 @@ def head_logits(
     with torch.inference_mode(): return np.concatenate([head(torch.from_numpy(r)).double().numpy() for r in rows])
 
 def out_of_fold(
-    head:nn.Module, # `Head` or `PatchHead`, left as it is
+    head:nn.Module, # of an `ImageClassifier`, left as it is
     df, # rows with item, label, group
     features:np.ndarray, # float32 (n, views, D), in the order of df
     scale:RiskScale, # the classes
@@ -106,6 +106,6 @@ def add_bias(
     bias:np.ndarray, # from `balance_bias`, float (C,)
 ) -> ImageClassifier: # the same model
     "Put a bias into the head, so that every export has it"
-    last = model.head.summary if hasattr(model.head, "summary") else model.head.linear
+    last = model.head.last
     with torch.no_grad(): last.bias += torch.from_numpy(bias).to(last.bias)
     return model

@@ -18,7 +18,7 @@ from ..data.images import augment_spec
 from ..models.image import ImageClassifier
 from .cache import FeatureCache
 from .features import FeatureExtractor, FeatureSet, cache_obstacle, cached_features
-from .learner import build_model, fit, make_learner, recipe_steps
+from .learner import build_model, fit, make_learner, recipe_steps, with_labels
 from .loaders import check_training_data
 from .monitor import ClassMonitor
 
@@ -136,15 +136,9 @@ def feature_predictions(
     mode = model.head.training
     with torch.inference_mode(): probs = model.probs(model.head.eval()(x[good])).numpy()
     model.head.train(mode)
-    rows = df[good]
-    frame = rows[[c for c in ("item", "group", "split", *columns) if c in rows]].reset_index(drop=True)
-    for i, name in enumerate(scale.names):
-        frame[f"prob_{name}"] = probs[:, i]
-        if f"label_{name}" in rows: frame[f"target_{name}"] = rows[f"label_{name}"].to_numpy()
-    if "label" in rows: frame["target"] = rows["label"].to_numpy(dtype=object)
     s = features.settings
     facts = dict(runtime=s["runtime"], precision=s["precision"], recipe_id=s["recipe"], skipped=features.errors)
-    return Predictions(frame, scale, facts | (meta or {}))
+    return with_labels(df[good], probs, scale, columns, facts | (meta or {}))
 
 # %% ../../nbs/33b_training.heads.ipynb #f4487d20
 def train_features(
