@@ -18,9 +18,10 @@ def fold_features(
     width:int=None, # length of one part where a row is several side by side; D by default
     marked:bool=False, # the last number of a part is 1 inside the picture and 0 on padding, which does not count
 ) -> np.ndarray: # float64 (n, width), one less with `marked`
-    "The mean over the parts of each row; `InputError` when the rows are not made of such parts"
+    "The mean over the parts of each row, a folded row as it is; `InputError` when rows are not made of such parts"
     x = np.asarray(features, dtype=np.float64)
     if x.ndim != 2 or not x.shape[1]: raise InputError(f"features have shape {x.shape}, wanted (n, D)")
+    if marked and x.shape[1] == width - 1: return x
     parts, rest = divmod(x.shape[1], width or x.shape[1])
     if rest: raise InputError(f"a row of {x.shape[1]} features is not made of parts of {width}")
     x = x.reshape(len(x), parts, width or x.shape[1])
