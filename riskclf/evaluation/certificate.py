@@ -90,7 +90,6 @@ class Certificate:
 
 # %% ../../nbs/42_evaluation.certificate.ipynb #759e9972
 _SENTENCES = {"miss_rate": "at most {max_rate:.4g} of unsafe units are cleared below {threshold:.6g}",
-              "subgroup_miss_rate": "at most {max_rate:.4g} of unsafe units with {subgroup} are cleared below {threshold:.6g}",
               "false_alarm_rate": "at most {max_rate:.4g} of safe units raise an alarm at {threshold:.6g}",
               "precision": "at least {min_precision:.4g} of the units with an alarm at {threshold:.6g} are unsafe"}
 

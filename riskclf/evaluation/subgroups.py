@@ -151,6 +151,8 @@ def _joint_lowest(joint, looks, count):
     if looks > 1: text += f"; delta was split over {looks} planned looks at these items"
     return joint | dict(statement=text, method="intersection-union")
 
+_SENTENCE = "at most {max_rate:.4g} of unsafe units with {subgroup} are cleared below {threshold:.6g}"
+
 def _one(proof, name):
     "The bound and the shortfall of one subgroup; either may be None"
     bound, short = proof.certificate.bounds[0] if proof else None, None
@@ -195,6 +197,7 @@ def certify_subgroups(
     if not bounds: return Outcome(None, short)
     shared = None if known else min(b["own_threshold"] for b in bounds)
     if not known: bounds = [b | dict(threshold=shared) for b in bounds]
+    bounds = [b | dict(statement=_SENTENCE.format(**b)) for b in bounds]
     content = certificate_content(preds, bounds, confidence, False, count, look)
     if not split: content["joint"] = _joint_lowest(content["joint"], looks, count)
     facts = dict(by=list(condition_values(preds.frame, by, bins)), known=known, split=split, intersect=intersect,
