@@ -347,7 +347,7 @@ def _actions(bundle, raw, threshold):
 UNLIKE = "unlike the training data"
 
 def _review_outliers(bundle, good, actions, reasons, certificate):
-    "What is unlike the training data is not cleared; it is no alarm either, unless the share of right alarms is certified"
+    "What is unlike the training data goes to review; an alarm stays one where the share of right alarms is certified"
     if bundle.outliers is None or not good: return actions, reasons
     odd = bundle.outliers.unlike(np.stack([r.outputs["features"] for r in good]))
     keep = certificate is not None and bundle.policy.certificate.bound("precision") is not None

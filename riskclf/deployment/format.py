@@ -192,7 +192,7 @@ def write_folder(
         fill(tmp)
         files = list_files(tmp)
         if (odd := {"bundle.json", SIGNATURE_FILE} & set(files)):
-            raise InputError(f"{', '.join(sorted(odd))} cannot be among the files: it is written last, and not by `fill`")
+            raise InputError(f"{', '.join(sorted(odd))} is written last, and not by `fill`")
         document = document | {"format": FORMAT, "files": {n: sha256_file(p) for n, p in files.items()},
                                "sizes": {n: p.stat().st_size for n, p in files.items()}}
         document["id"] = document_id(document)

@@ -23,7 +23,7 @@ def predict_frame(
     scale:RiskScale=None, # the classes, needed with a `Runner`
     batch_size:int=8, # most images in one call of the graph
     timeout_s:float=30., # seconds that decoding one file may take
-) -> Predictions: # in the order of `df`; meta: `failed` {item: reason} of files without a row, `unlike` items (see below)
+) -> Predictions: # in the order of `df`; meta has `failed`, {item: reason} of files without a row, and `unlike`
     "What the graph says of each file, at full precision; `InputError` when no file could be judged"
     runner = bundle if isinstance(bundle, Runner) else bundle.runner
     scale = bundle.scale if scale is None else scale

@@ -7,12 +7,13 @@ __all__ = ['SERVING', 'needed_by', 'check_sbom', 'make_sbom']
 
 # %% ../../nbs/69d_deployment.sbom.ipynb #8e8f20b1
 import contextlib
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, distributions
 
 from ..core import InputError
 
 # %% ../../nbs/69d_deployment.sbom.ipynb #bfec2c8e
 SERVING = ("fastcore", "numpy", "pillow", "simplejpeg")  # besides riskclf and a runtime for the graph
+_UNSAID = {"openvino": ["packaging"]}  # what a distribution loads where it is there, without saying so
 
 @contextlib.contextmanager
 def _with_library():
@@ -24,7 +25,7 @@ def _with_library():
 
 def needed_by(
     names, # of distributions, such as 'numpy'
-) -> tuple: # dict: name -> sorted names of what it needs, for all that are installed; sorted names of those that are not
+) -> tuple: # dict: name -> sorted names of what it needs; sorted names of those that are not installed
     "What distributions need on this machine, and what that needs, and so on"
     with _with_library():
         from packaging.requirements import Requirement
@@ -37,7 +38,8 @@ def needed_by(
             missing.add(name)
             continue
         needs = [r for r in needs if r.marker is None or r.marker.evaluate({"extra": ""})]
-        found[name] = sorted({canonicalize_name(r.name) for r in needs})
+        unsaid = [n for n in _UNSAID.get(name, []) if next(distributions(name=n), None)]
+        found[name] = sorted({*(canonicalize_name(r.name) for r in needs), *unsaid})
         todo += found[name]
     return dict(sorted(found.items())), sorted(missing)
 
@@ -50,7 +52,7 @@ def _licenses(metadata):
     names = [k.split(" :: ")[-1] for k in kinds] or [t for t in [(metadata.get("License") or "").strip()] if t]
     return [DisjunctiveLicense(name=n) for n in names if len(n) < 100 and "\n" not in n]
 
-def _component(name, subject=False):
+def _component(name):
     "An installed distribution as a component"
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL
@@ -93,6 +95,8 @@ def make_sbom(
         from cyclonedx.model.bom import Bom
         from cyclonedx.output.json import JsonV1Dot6
     needs, missing = needed_by([*SERVING, *runtimes])
+    if next(distributions(name="riskclf"), None) is None:
+        raise InputError("riskclf is not installed here as a package, so its version is not known: pip install it")
     needs = {"riskclf": sorted([*SERVING, *runtimes])} | needs
     parts, bom = {n: _component(n) for n in needs}, Bom(components=[])
     bom.metadata.component = _subject(name, graph_hash)

@@ -67,15 +67,15 @@ def _load_key(path, load, kind):
     except OSError as e: raise InputError(f"{path} cannot be read as a {kind} key: {e.strerror}") from None
     try: key = load(data)
     except TypeError as e: raise InputError(f"{path}: {str(e)[:1].lower()}{str(e)[1:]}") from None  # of its password
-    except ValueError: raise InputError(f"{path} holds no {kind} key that can be read: wrong file, or password?") from None
-    if "Ed25519" not in type(key).__name__: raise InputError(f"{path} holds another kind of key: make one with make_key")
+    except ValueError: raise InputError(f"{path} holds no {kind} key: is it another file, or password?") from None
+    if "Ed25519" not in type(key).__name__: raise InputError(f"{path} holds another kind of key: use make_key")
     return key
 
 def _check_rights(path):
     "A private key that others can read is no secret"
     if os.name == "nt": return
     if (mode := stat.S_IMODE(Path(path).stat().st_mode)) & 0o077:
-        raise InputError(f"others than its owner may use the private key {path} (its mode is {mode:o}): chmod 600 {path}")
+        raise InputError(f"others than its owner may use the private key {path} (mode {mode:o}): chmod 600 {path}")
 
 def _message(statement):
     "The bytes that are signed: what they are for, then JSON with sorted keys and no white space"

@@ -6,8 +6,6 @@
 __all__ = ['fold_features', 'Outliers', 'fit_outliers', 'save_outliers', 'load_outliers']
 
 # %% ../../nbs/47c_evaluation.outliers.ipynb #b51dcf58
-from math import ceil
-
 import numpy as np
 
 from ..core import InputError, atomic_path
@@ -89,21 +87,36 @@ def _scaled(arrays, k, along, across):
     return np.sqrt((along**2/variance[:-1]).sum(axis=1) + across/variance[-1])
 
 # %% ../../nbs/47c_evaluation.outliers.ipynb #cbdca236
-def _rank(n, share):
-    "Which of n sorted distances is the line, from 1, and the share of new items of the same kind expected beyond it"
-    rank = min(n, ceil((n + 1)*(1 - share) - 1e-9))
-    return rank, 1 - rank/(n + 1)
+def _line(distances, groups, share):
+    "The distance beyond which at most `share` of the items of a new group are expected, and the share expected there"
+    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.argsort(distances, kind="stable")
+    below = (1/(len(sizes) + 1)/sizes[codes])[order].cumsum()
+    i = min(int(np.searchsorted(below, 1 - share - 1e-9)), len(order) - 1)
+    return float(distances[order[i]]), float(1 - below[i])
 
-# %% ../../nbs/47c_evaluation.outliers.ipynb #dba52012
+# %% ../../nbs/47c_evaluation.outliers.ipynb #e75d3024
 _ARRAYS = {"knn": ("weight", "mean", "spread", "basis", "bank", "rest"),
            "mahalanobis": ("weight", "mean", "spread", "basis", "variance")}
+
+def _learn(x, method, directions):
+    "What a method keeps of folded training items, name -> float32 array"
+    arrays, x = _standardise(x)
+    return {name: a.astype(np.float32) for name, a in (arrays | _describe(x, method, directions)).items()}
+
+def _measure(arrays, method, k, x):
+    "Distances of folded rows"
+    x = (_direction(x, arrays["weight"]) - arrays["mean"])/arrays["spread"]
+    along = x @ arrays["basis"]
+    across = np.maximum((x**2).sum(axis=1) - (along**2).sum(axis=1), 0)
+    return (_nearest if method == "knn" else _scaled)(arrays, k, along, across)
 
 class Outliers:
     "How far a picture lies from those of training, and from which distance on it is unlike them"
     def __init__(self,
-        arrays:dict, # name -> float32 array, as `save` writes them
+        arrays:dict, # name -> float32 array, as `save_outliers` writes them
         threshold:float, # largest distance of a picture that is like those of training
-        **about, # method, k, share, expected, n_train, n_valid, width, marked: as in `to_dict`
+        **about, # method, k, share, expected, n_train, n_line, n_groups, width, marked: as in `to_dict`
     ):
         self.arrays, self.threshold, self.about = arrays, float(threshold), about
 
@@ -115,14 +128,8 @@ class Outliers:
         if x.shape[1] != len(self.arrays["mean"]):
             raise InputError(f"features have length {x.shape[1]}, those of training had {len(self.arrays['mean'])}")
         good = np.isfinite(x).all(axis=1)
-        return np.where(good, self._measure(np.where(good[:, None], x, 0)), np.inf)
-
-    def _measure(self, x):
-        x = (_direction(x, self.arrays["weight"]) - self.arrays["mean"])/self.arrays["spread"]
-        along = x @ self.arrays["basis"]
-        across = np.maximum((x**2).sum(axis=1) - (along**2).sum(axis=1), 0)
-        measure = _nearest if self.about["method"] == "knn" else _scaled
-        return measure(self.arrays, self.about["k"], along, across)
+        x = np.where(good[:, None], x, 0)
+        return np.where(good, _measure(self.arrays, self.about["method"], self.about["k"], x), np.inf)
 
     def unlike(self,
         features:np.ndarray, # float (n, D)
@@ -135,18 +142,29 @@ class Outliers:
         return (f"Outliers({self.about['method']}, {self.about['n_train']} training items, "
                 f"{self.about['expected']:.1%} of items like them beyond {self.threshold:.4g})")
 
-# %% ../../nbs/47c_evaluation.outliers.ipynb #9e7fdc75
-def _finite(kind, features, width, marked, least):
-    "Folded rows without those that are not finite"
+# %% ../../nbs/47c_evaluation.outliers.ipynb #0bc808b2
+def _finite(kind, features, groups, width, marked):
+    "Folded rows without those that are not finite, and the group of each"
     x = fold_features(features, width, marked)
-    x = x[np.isfinite(x).all(axis=1)]
-    if len(x) >= least: return x
-    raise InputError(f"to tell outliers takes features of at least {least} {kind} items, there are {len(x)}")
+    groups = np.arange(len(x)) if groups is None else np.asarray(groups)
+    if len(groups) != len(x): raise InputError(f"there are {len(groups)} groups for {len(x)} {kind} items")
+    good = np.isfinite(x).all(axis=1)
+    return x[good], groups[good]
 
+def _left_out(x, groups, method, k, directions, rng, folds=5):
+    "The distance of each training item from the items of other folds of groups"
+    codes = np.unique(groups, return_inverse=True)[1]
+    fold, out = rng.permutation(codes.max() + 1)[codes] % folds, np.empty(len(x))
+    for f in range(folds):
+        out[fold == f] = _measure(_learn(x[fold != f], method, directions), method, k, x[fold == f])
+    return out
+
+# %% ../../nbs/47c_evaluation.outliers.ipynb #a913aeff
 def fit_outliers(
     train:np.ndarray, # features of training items, float (n, D); rows with NaN are left out
-    valid:np.ndarray, # features of items of their kind that were not trained on, float (m, D)
-    share:float=0.01, # share of items of their kind that may lie beyond the threshold, in (0, 1)
+    valid:np.ndarray=None, # of items of their kind that draw the line, float (m, D); train draws it, left out in turn
+    groups=None, # group of each item that draws the line; each its own by default
+    share:float=0.02, # share of items of their kind that may lie beyond the line, in (0, 1)
     method:str="mahalanobis", # or 'knn'
     k:int=5, # knn: which neighbour counts, 1 is the nearest
     directions:int=64, # strongest directions kept; the rest counts as one number
@@ -156,18 +174,22 @@ def fit_outliers(
     seed:int=0, # of the choice
 ) -> Outliers:
     "Learn what training looks like, and from where on an item is unlike it; `InputError` when there are too few items"
-    if not 0 < share < 1: raise InputError(f"share is {share}: give one above 0 and below 1, such as 0.01")
+    if not 0 < share < 1: raise InputError(f"share is {share}: give one above 0 and below 1, such as 0.02")
     if method not in _ARRAYS: raise InputError(f"method is {method!r}, wanted one of {list(_ARRAYS)}")
-    train, valid = _finite("training", train, width, marked, max(10, k)), _finite("valid", valid, width, marked, 19)
-    if (n_train := len(train)) > most:
-        train = train[np.sort(np.random.default_rng(seed).choice(n_train, most, replace=False))]
-    arrays, x = _standardise(train)
-    arrays = {name: a.astype(np.float32) for name, a in (arrays | _describe(x, method, directions)).items()}
-    rank, expected = _rank(len(valid), share)
-    found = Outliers(arrays, np.inf, method=method, k=int(k), share=float(share), expected=expected, n_train=n_train,
-                     n_valid=len(valid), width=width, marked=bool(marked))
-    found.threshold = float(np.sort(found._measure(valid))[rank - 1])
-    return found
+    rng, own = np.random.default_rng(seed), valid is None
+    x, known = _finite("training", train, groups if own else None, width, marked)
+    if (n_train := len(x)) < (least := max(20, 2*k)):
+        raise InputError(f"to tell outliers takes features of at least {least} training items, there are {n_train}")
+    rows = np.sort(rng.permutation(n_train)[:most])
+    x, known = x[rows], known[rows]
+    new, known = (x, known) if own else _finite("valid", valid, groups, width, marked)
+    if (n_groups := len(np.unique(known))) < 19:
+        raise InputError(f"to tell outliers takes at least 19 groups to draw the line by, there are {n_groups}")
+    arrays = _learn(x, method, directions)
+    found = _left_out(x, known, method, k, directions, rng) if own else _measure(arrays, method, k, new)
+    threshold, expected = _line(found, known, share)
+    return Outliers(arrays, threshold, method=method, k=int(k), share=float(share), expected=expected,
+                    n_train=n_train, n_line=len(new), n_groups=n_groups, width=width, marked=bool(marked))
 
 # %% ../../nbs/47c_evaluation.outliers.ipynb #a0f474f1
 def save_outliers(
