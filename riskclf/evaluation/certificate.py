@@ -349,6 +349,8 @@ def save_calibration(
 def _again(bound, preds):
     "The bound proven anew on other scores of the same units, its threshold kept where it is proven; else None"
     kept, delta = bound["threshold"], exact_rate(Fraction(bound["delta"]))
+    if bound["kind"] not in _SENTENCES:
+        raise InputError(f"a bound of the kind {bound['kind']!r} is proven again by what proved it, not here")
     if bound["kind"] == "precision":
         proven, _ = _test_sequence(preds, bound["min_precision"], delta, bound["sequence"])
         if not proven: return None

@@ -101,6 +101,7 @@ def load_statistic(
         fraction, near = clear(w)
         with np.errstate(divide="ignore", invalid="ignore"):
             missed = (w * y * fraction).sum(axis=1) / (w * y).sum(axis=1)
+            near = np.where(missed > 0, near, 0)  # nothing is missed: a threshold a little lower misses nothing either
             pull = y * (fraction - missed[:, None]) - near[:, None] * (fraction - (1 - load))
             return missed, np.add.reduceat((pull / (w @ y)[:, None])[:, by_group], starts, axis=1)
     parts = [effective_groups(np.bincount(codes, k, minlength=G)) for k in (y, 1 - y)]
@@ -113,7 +114,8 @@ def miss_at_loads(
 ) -> pd.DataFrame: # index `load`; a column a model, and `perfect` for a model that ranks all unsafe items first
     "Miss rate of each model at equal review loads; `InputError` with one class only, or other items"
     models, loads = same_items(models), np.arange(1, 100) / 100 if loads is None else np.asarray(loads, dtype=float)
-    table = {n: [load_statistic(p.risk, p.unsafe, p.groups, load).value for load in loads] for n, p in models.items()}
+    def curve(risk, unsafe): return [load_statistic(risk, unsafe, np.arange(len(risk)), load).value for load in loads]
+    table = {n: curve(p.risk, p.unsafe) for n, p in models.items()}
     share = next(iter(models.values())).unsafe.mean()
     return pd.DataFrame(table | dict(perfect=np.maximum(1 - loads / share, 0)), index=pd.Index(loads, name="load"))
 
@@ -341,6 +343,7 @@ def _panel(ax, figures, title):
         ax.errorbar(fig["value"], k, xerr=np.reshape(ends, (2, 1)), fmt="o", capsize=3, color=f"C{k}")
     ax.set_ylim(len(figures) - 0.5, -0.5)
     ax.margins(x=0.15)
+    ax.locator_params(axis="x", nbins=4)
     ax.set_xlabel(title)
 
 def plot_comparison(
@@ -361,6 +364,7 @@ def plot_comparison(
         title = _TITLES.get(name, name.replace("_", " "))
         if name == "miss_at_load": title += f" at load {made.load:.0%}"
         _panel(ax, [f.get(name, {}) for f in made.figures.values()], title)
+        if name.endswith(("_mb", "_ms", "_s")): ax.set_xlim(left=0)  # costs are read as lengths
         ax.set_yticks(range(len(models)), models if k % 3 == 0 else [""] * len(models))
     for ax in axes[len(names):]: ax.set_axis_off()
     return axes

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MEASURES', 'GAPS', 'picture_conditions', 'measure_conditions', 'bin_edges', 'bin_conditions', 'outcomes',
-           'condition_frame', 'condition_metrics', 'condition_gaps', 'plot_conditions']
+           'condition_frame', 'subgroup_names', 'condition_metrics', 'condition_gaps', 'plot_conditions']
 
 # %% ../../nbs/46_evaluation.conditions.ipynb #b41b4bb0
 import io
@@ -16,23 +16,29 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from ..core import ACTIONS, InputError, Predictions, threads
+from ..core import InputError, Predictions, threads
 from ..data.decode import ImageError, load_image
 from ..data.manifest import condition_columns
-from .intervals import NONE, auroc_statistic, figure, gap_figure, group_bootstrap, rate_figure
+from .failures import called_classes
+from .intervals import (
+    NONE, auroc_statistic, figure, gap_figure, group_bootstrap, group_index, rate_figure)
 from .leakage import light_of
 from .subgroups import UNKNOWN, condition_values, fix_edges
 
 # %% ../../nbs/46_evaluation.conditions.ipynb #f5e23d51
 MEASURES = ("brightness", "contrast", "colour", "sharpness", "megapixels", "aspect", "bytes_per_pixel", "jpeg_quality")
 
-def _sharpness(image, side):
-    "Variance of the Laplacian on the scale 0 to 255, NaN for a picture too thin to have one"
+def _reduced(image, side):
+    "The picture with its shorter side brought down to `side`; smaller ones stay as they are"
     from PIL import Image
     scale = min(side / min(image.shape[:2]), 1)
-    width, height = (max(1, round(n * scale)) for n in image.shape[1::-1])
-    grey = Image.fromarray(image).convert("L").resize((width, height), Image.BILINEAR, reducing_gap=2.)
-    g = np.asarray(grey, dtype=np.float32)
+    size = tuple(max(1, round(n * scale)) for n in image.shape[1::-1])
+    return np.asarray(Image.fromarray(image).resize(size, Image.BILINEAR, reducing_gap=2.))
+
+def _sharpness(image):
+    "Variance of the Laplacian on the scale 0 to 255, NaN for a picture too thin to have one"
+    from PIL import Image
+    g = np.asarray(Image.fromarray(image).convert("L"), dtype=np.float32)
     if min(g.shape) < 3: return np.nan
     return float((4 * g[1:-1, 1:-1] - g[:-2, 1:-1] - g[2:, 1:-1] - g[1:-1, :-2] - g[1:-1, 2:]).var())
 
@@ -46,16 +52,16 @@ def _jpeg_quality(im):
 # %% ../../nbs/46_evaluation.conditions.ipynb #de28f4ef
 def picture_conditions(
     path, # image file, str or Path
-    side:int=224, # shorter side at which light and sharpness are measured, in pixels
+    side:int=224, # shorter side to which the picture is brought down before, in pixels
 ) -> dict: # `MEASURES`, float; NaN where a format has no such thing
     "What one reading of a file tells about how the picture was made; `ImageError` when it cannot be had whole"
     from PIL import Image
     try: data = Path(path).read_bytes()
     except (OSError, ValueError) as e: raise ImageError("unreadable", f"{path} cannot be read: {e}") from None
-    image = load_image(data, min_side=side)
+    image = _reduced(load_image(data, min_side=side), side)
     im = Image.open(io.BytesIO(data))  # the header once more, from memory
     width, height = sorted(im.size, reverse=image.shape[1] >= image.shape[0])
-    return light_of(image) | dict(sharpness=_sharpness(image, side), megapixels=width * height / 1e6,
+    return light_of(image) | dict(sharpness=_sharpness(image), megapixels=width * height / 1e6,
                                   aspect=width / height, bytes_per_pixel=len(data) / (width * height),
                                   jpeg_quality=_jpeg_quality(im))
 
@@ -102,13 +108,10 @@ def bin_conditions(
 
 # %% ../../nbs/46_evaluation.conditions.ipynb #62387880
 def _actions(preds, actions):
-    if preds.scale.multilabel: raise InputError("conditions need one class an item: take one label at a time")
     if "window" in preds.frame: raise InputError("these are windows: reduce them to items first, reduce_windows(preds)")
-    if actions is None: return np.where(preds.scale.alarm[preds.preds], "alarm", "clear")
-    actions = np.asarray(actions, dtype=str)
-    if actions.shape != (len(preds),) or not np.isin(actions, ACTIONS).all():
-        raise InputError(f"actions must be {len(preds)} of {ACTIONS}, got shape {actions.shape}")
-    return actions
+    called_classes(preds, actions)  # refuses actions that do not fit
+    usual = np.where(preds.scale.alarm[preds.preds], "alarm", "clear")
+    return usual if actions is None else np.asarray(actions, dtype=str)
 
 def outcomes(
     preds:Predictions, # one class an item, one row an item
@@ -153,6 +156,14 @@ def condition_frame(
         frame = known[condition_columns(known, conditions)]
     if not frame.shape[1]: raise InputError("there is no condition to report on: name columns, or measure_conditions")
     return pd.DataFrame({c: _ordered(frame[c]) for c in frame})
+
+def subgroup_names(
+    frame:pd.DataFrame, # from `condition_frame`
+    names, # one or more of its columns
+) -> pd.Series: # text, such as 'night, cam1'
+    "The subgroup of each row when conditions are crossed"
+    first, *rest = (frame[c].astype(str) for c in names)
+    return first.str.cat(rest, sep=", ") if rest else first
 
 # %% ../../nbs/46_evaluation.conditions.ipynb #0b4d9cf0
 def _cell(fig, outcome, groups):
@@ -214,7 +225,8 @@ def condition_metrics(
     usual = ("miss_rate", "false_alarm_rate", "review_rate") if preds.scale.has_alarm else ("accuracy",)
     metrics = usual if metrics is None else metrics
     made = {m: _metric(m, level, seed) for m in _chosen(metrics, what)}
-    given = {m: dict(outcome=what[m].to_numpy(), groups=preds.groups) for m in made}
+    groups = group_index(preds.groups)[0]
+    given = {m: dict(outcome=what[m].to_numpy(), groups=groups) for m in made}
     rows = []
     for names in [(c,) for c in frame] + [tuple(c) for c in cross]:
         _chosen(names, frame)
@@ -231,7 +243,8 @@ GAPS = {"demographic_parity": ("alarm_rate",), "equalized_odds": ("recall", "fal
 def _gap(outcome, values, groups, level):
     "Gap of one rate with an interval over all pairs, which values it lies between, and those that are too few"
     among = ~np.isnan(outcome)
-    inside = among[:, None] & (values.codes[:, None] == np.arange(len(values.categories)))
+    outcome, groups = outcome[among], groups[among]
+    inside = values.codes[among, None] == np.arange(len(values.categories))
     enough = np.array([len(np.unique(groups[rows])) >= NONE for rows in inside.T], dtype=bool)
     names, left_out = values.categories[enough], values.categories[~enough & inside.any(axis=0)]
     about = dict(lowest="", highest="", left_out=list(left_out))
@@ -263,13 +276,13 @@ def condition_gaps(
     "Largest difference between subgroups of 8 groups or more, for each condition; `InputError` for wrong names"
     frame, what = condition_frame(preds, conditions), outcomes(preds, actions)
     _chosen(metrics, [*what, *(GAPS if preds.scale.has_alarm else ())])
-    rows = []
+    rows, groups = [], group_index(preds.groups)[0]
     for names in [(c,) for c in frame] + [tuple(c) for c in cross]:
         _chosen(names, frame)
         order = [", ".join(k) for k in product(*(frame[c].cat.categories for c in names))]
-        values = pd.Categorical(frame[list(names)].astype(str).agg(", ".join, axis=1), order)
+        values = pd.Categorical(subgroup_names(frame, names), order)
         for metric in metrics:
-            gap = _largest_gap([what[m].to_numpy() for m in GAPS.get(metric, (metric,))], values, preds.groups, level)
+            gap = _largest_gap([what[m].to_numpy() for m in GAPS.get(metric, (metric,))], values, groups, level)
             few = [f"left out, under {NONE} groups: {'; '.join(gap['left_out'])}"] if gap["left_out"] else []
             note = "; ".join(filter(None, [gap.get("note"), *few]))
             rows.append(dict(condition=" x ".join(names), metric=metric) | gap | dict(note=note))

@@ -265,7 +265,8 @@ def plot_mask_losses(
     for outcome in filter(None, outcomes):
         bound = outcome.certificate.bounds[0]
         ax.plot([bound["threshold"]]*2, [0, bound["max_rate"]], color="C3", lw=1)
-        ax.plot(bound["threshold"], bound["max_rate"], "v", color="C3", label=f"proven: {bound['kind'].split('_')[0]}")
+        ax.annotate(f"{bound['kind'].split('_')[0]} proven", (bound["threshold"], bound["max_rate"]), ha="center",
+                    xytext=(0, 4), textcoords="offset points", color="C3", fontsize=8)
     ax.set(xlabel="pixel threshold", ylabel="share", ylim=(0, None))
     ax.legend(frameon=False)
     return ax

@@ -108,9 +108,7 @@ def certify_under_shift(
     bound = outcome.certificate.bounds[0]
     kept = float(worst_rate(bound["max_rate"], gamma, shift))
     kept = float(max_rate) if bound["max_rate"] == bound["asked_rate"] else kept
-    bound = bound | dict(under_shift=dict(shift=shift, gamma=float(gamma), max_rate=kept), statement=(
-        f"at most {bound['max_rate']:.4g} of unsafe units are cleared below {bound['threshold']:.6g}, and at most "
-        f"{kept:.4g} after a shift ({shift}) of at most {gamma:g}"))
+    bound = bound | dict(under_shift=dict(shift=shift, gamma=float(gamma), max_rate=kept))
     return Outcome(Certificate(outcome.certificate.content | dict(bounds=[bound])), outcome.shortfalls)
 
 # %% ../../nbs/42g_evaluation.shift.ipynb #c110fffa

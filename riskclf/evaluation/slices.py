@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.special import xlogy
 
 from ..core import InputError, Predictions
-from .conditions import condition_frame, outcomes
+from .conditions import condition_frame, outcomes, subgroup_names
 from .intervals import NONE, group_index, rate_figure
 
 # %% ../../nbs/46b_evaluation.slices.ipynb #8e79fcb8
@@ -87,7 +87,7 @@ def slice_rows(
     names = [condition] if condition in frame else condition.split(" x ")
     for name in names:
         if name not in frame: raise InputError(f"there is no condition {name!r}: there are {', '.join(frame)}")
-    return (frame[names].astype(str).agg(", ".join, axis=1) == subgroup).to_numpy()
+    return (subgroup_names(frame, names) == subgroup).to_numpy(dtype=bool)
 
 def _make_slices(frame, codes, pairs, min_groups):
     "Names of the slices, and which row is in which: each holds enough groups, leaves some outside, and is new"

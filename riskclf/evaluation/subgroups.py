@@ -10,8 +10,8 @@ __all__ = ['UNKNOWN', 'condition_values', 'subgroup_masks', 'ConditionBins', 'fi
 import numpy as np
 
 from ..core import InputError, Predictions, sha256_bytes
-from .bounds import exact_rate, plan_units, provable_rate, unit_rows
-from .certificate import Certificate, Outcome, certificate_content, certify
+from .bounds import check_rate, exact_rate, plan_units, provable_rate, unit_rows
+from .certificate import Certificate, Outcome, certificate_content, prove_rate
 
 # %% ../../nbs/42f_evaluation.subgroups.ipynb #be92c0f6
 UNKNOWN = "unknown"
@@ -153,14 +153,14 @@ def _joint_lowest(joint, looks, count):
 
 _SENTENCE = "at most {max_rate:.4g} of unsafe units with {subgroup} are cleared below {threshold:.6g}"
 
-def _one(proof, name):
+def _prove_one(part, name, rate, delta, unit, accept_provable):
     "The bound and the shortfall of one subgroup; either may be None"
-    bound, short = proof.certificate.bounds[0] if proof else None, None
-    if bound: bound = bound | dict(kind="subgroup_miss_rate", subgroup=name, own_threshold=bound["threshold"])
-    for s in proof.shortfalls:
-        more = s["needed"] - s["n_units"]
-        short = s | dict(kind="subgroup_miss_rate", subgroup=name, more=more,
-                         reason=f"{name}: {s['reason']}; {more} more are needed")
+    bound, short = prove_rate(part.risk[unit_rows(part, unit)], "subgroup_miss_rate", rate, delta, unit,
+                              accept_provable=accept_provable)
+    if bound: bound |= dict(subgroup=name, own_threshold=bound["threshold"])
+    if short:
+        more = short["needed"] - short["n_units"]
+        short |= dict(subgroup=name, more=more, reason=f"{name}: {short['reason']}; {more} more are needed")
     return bound, short
 
 def _in_several(groups, masks):
@@ -175,7 +175,7 @@ def certify_subgroups(
     by, # conditions, 'lighting,camera' or a list of columns
     max_miss_rate:float=0.05, # largest share of the unsafe units of a subgroup cleared, in (0, 1)
     confidence:float=0.95, # that all subgroups hold together, in (0, 1)
-    unit:str="item", # 'item' or 'all'
+    unit:str="item", # 'item' or 'all'; 'event' for predictions of events
     known:bool=False, # the condition is known when a decision is made: a threshold for each subgroup
     split:bool=True, # delta is shared out; False gives each all of it, for one shared threshold only
     bins=(), # `ConditionBins` of measured conditions
@@ -184,6 +184,7 @@ def certify_subgroups(
     look:dict=None, # entry in the ledger, from `Ledger.look`; one for all subgroups together
 ) -> Outcome: # certificate with a bound a subgroup; a shortfall names its subgroup and how many more it needs
     "Prove a miss rate for every subgroup; `InputError` for input that cannot be certified, or edges fixed on it"
+    check_rate("confidence", confidence)
     if known and not split: raise InputError("thresholds of their own need delta shared out: leave split=True")
     unit_rows(preds, unit)
     check_edges(bins, preds)
@@ -191,8 +192,7 @@ def certify_subgroups(
     if not masks: raise InputError("there are no items, so there is no subgroup to certify")
     looks, count = (look or {}).get("looks", 1), len(masks)
     delta = (1 - exact_rate(confidence))/looks/(count if split else 1)
-    proofs = [_one(certify(preds.take(m), max_miss_rate, confidence=1 - delta, unit=unit,
-                           accept_provable=accept_provable), g) for g, m in masks.items()]
+    proofs = [_prove_one(preds.take(m), g, max_miss_rate, delta, unit, accept_provable) for g, m in masks.items()]
     bounds, short = [b for b, _ in proofs if b], [s for _, s in proofs if s]
     if not bounds: return Outcome(None, short)
     shared = None if known else min(b["own_threshold"] for b in bounds)
