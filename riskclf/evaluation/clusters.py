@@ -238,10 +238,10 @@ def _by_cost(table):
     return table.assign(_key=key, _cost=-table["cost"], _turn=turn, _row=np.arange(len(table))).sort_values(
         ["_key", "_cost", "_turn", "_row"], ignore_index=True).drop(columns=["_key", "_cost", "_turn", "_row"])
 
-def _find_misses(preds, actions, df):
+def _find_misses(preds, actions, df, clear_below):
     "Misses of `find_failures`, and the rows of `preds` that they are"
     if "window" in preds.frame: raise InputError("misses are items, not windows: reduce_windows(preds) first")
-    failures = find_failures(preds, actions, df)
+    failures = find_failures(preds, actions, df, clear_below)
     table = failures[failures["kind"] == "miss"].drop(columns="kind").reset_index(drop=True)
     place = pd.Series(np.arange(len(preds)), index=preds.frame["item"])
     return table, place[table["item"]].to_numpy(dtype=int)
@@ -261,10 +261,11 @@ def explain_misses(
     actions=None, # str (n,) of clear, review, alarm; the most probable class decides by default
     df:pd.DataFrame=None, # manifest of the items: its path and conditions are added
     k:int=5, # neighbours of each miss
+    clear_below:float=None, # the policy's threshold on the risk score, for `distance`; one half by default
     seed:int=0, # of the test for clusters
 ) -> Misses:
     "Every miss with its cost, cluster and nearest training items; `InputError` when the parts do not fit together"
-    table, rows = _find_misses(preds, actions, df)
+    table, rows = _find_misses(preds, actions, df, clear_below)
     good, features = _finite(preds, features, "features")
     unsafe, seen, raw = np.flatnonzero(preds.unsafe & good), good[rows], features[good]
     if train is not None: train, train_unit, raw, alarm = _training(train, train_features, preds.scale)
