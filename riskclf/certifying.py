@@ -96,7 +96,8 @@ def _certify_conditions(path, scale, by, wish, out):
                                 accept_provable=wish["accept_provable"], look=look)
     out = str(out or f"{path}.policy.json")
     policy, table = _write_policy(outcome, look, valid, wish["unit"], out), subgroup_frame(outcome)
-    found = dict(policy=policy.to_dict(), table=table.reset_index().to_dict("records"))
+    rows = table.reset_index().astype(object)
+    found = dict(policy=policy.to_dict(), table=rows.where(rows.notna(), None).to_dict("records"))
     return _outcome_result(outcome, look, found, [table.round(4).to_string(), repr(policy)], out)
 
 def _certify_shift(path, scale, gamma, wish, out):
