@@ -249,7 +249,14 @@ def _promise_text(metrics):
     return (f"What is promised (certificate `{made.id}`):\n\n{bounds}\n\nWhat is not:\n\n"
             + "\n".join(f"- {line}" for line in _NOT_PROMISED))
 
-def _difference_text(factors):
+def _difference_text(factors, gaps):
+    if gaps:
+        def between(g): return f" between {g['lowest']} (lowest) and {g['highest']} (highest)" if g["lowest"] else ""
+        def width(g): return format_figure({k: v for k, v in g.items() if k != "note" or v})
+        def name(g): return f"{g['condition']}: the {g['metric'].replace('_', ' ')}"
+        lines = [f"- {name(g)} differs by {width(g)}{between(g)}" for g in gaps]
+        return ("Largest difference between the values of each condition; the interval covers the search over all "
+                "pairs:\n\n" + "\n".join(lines))
     if isinstance(factors, str) or not factors: return factors or "No condition was measured, so nothing can be said."
     lines = [line for name in ("miss_rate", "false_alarm_rate") for line in _widest(factors, name)]
     return "The lowest and the highest rate under each condition:\n\n" + "\n".join(f"- {line}" for line in lines)
@@ -260,6 +267,7 @@ def render_ethics(
     metrics:dict, # from `evaluate_predictions`
     scale:RiskScale, # the classes
     factors=None, # rows of `factor_rows`, or a sentence on why there are none
+    gaps:list=None, # rows of `condition_gaps` as dicts, where they were measured: they are told instead
 ) -> str: # Markdown
     "Who bears the consequences, from measured rates; `InputError` naming the first field that nobody has stated"
     check_given(given, ETHICS, "ethics")
@@ -272,7 +280,7 @@ def render_ethics(
             + _of_thousand(metrics["false_alarm_rate"], "safe items so many raised an alarm"),
         "What people have to look at": _of_thousand(metrics["review_rate"], "items so many went to a person")
             + " Whoever looks can err too; that is not measured here.",
-        "Differences between conditions": _difference_text(factors),
+        "Differences between conditions": _difference_text(factors, gaps),
         "What is promised, and what is not": _promise_text(metrics),
         "People in the pictures": given["people"], "Contact": given["contact"]}
     return "\n\n".join(["# Ethics", *(f"## {title}\n\n{text}" for title, text in sections.items())]) + "\n"
@@ -283,7 +291,8 @@ def save_ethics(
     scale:RiskScale, # the classes
     factors, # rows of `factor_rows`, or a sentence
     path, # file to write, such as ETHICS.md
+    gaps:list=None, # as in `render_ethics`
 ):
     "Write the page, whole or not at all; `InputError` as `render_ethics`"
-    text = render_ethics(given, metrics, scale, factors)
+    text = render_ethics(given, metrics, scale, factors, gaps)
     with atomic_path(path) as tmp: tmp.write_text(text, encoding="utf-8")

@@ -101,6 +101,7 @@ def load_statistic(
         fraction, near = clear(w)
         with np.errstate(divide="ignore", invalid="ignore"):
             missed = (w * y * fraction).sum(axis=1) / (w * y).sum(axis=1)
+            near = np.where(missed > 0, near, 0)  # nothing is missed: a threshold a little lower misses nothing either
             pull = y * (fraction - missed[:, None]) - near[:, None] * (fraction - (1 - load))
             return missed, np.add.reduceat((pull / (w @ y)[:, None])[:, by_group], starts, axis=1)
     parts = [effective_groups(np.bincount(codes, k, minlength=G)) for k in (y, 1 - y)]
@@ -113,7 +114,8 @@ def miss_at_loads(
 ) -> pd.DataFrame: # index `load`; a column a model, and `perfect` for a model that ranks all unsafe items first
     "Miss rate of each model at equal review loads; `InputError` with one class only, or other items"
     models, loads = same_items(models), np.arange(1, 100) / 100 if loads is None else np.asarray(loads, dtype=float)
-    table = {n: [load_statistic(p.risk, p.unsafe, p.groups, load).value for load in loads] for n, p in models.items()}
+    def curve(risk, unsafe): return [load_statistic(risk, unsafe, np.arange(len(risk)), load).value for load in loads]
+    table = {n: curve(p.risk, p.unsafe) for n, p in models.items()}
     share = next(iter(models.values())).unsafe.mean()
     return pd.DataFrame(table | dict(perfect=np.maximum(1 - loads / share, 0)), index=pd.Index(loads, name="load"))
 

@@ -16,9 +16,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from ..core import ACTIONS, InputError, Predictions, threads
+from ..core import InputError, Predictions, threads
 from ..data.decode import ImageError, load_image
 from ..data.manifest import condition_columns
+from .failures import called_classes
 from .intervals import (
     NONE, auroc_statistic, figure, gap_figure, group_bootstrap, group_index, rate_figure)
 from .leakage import light_of
@@ -107,13 +108,10 @@ def bin_conditions(
 
 # %% ../../nbs/46_evaluation.conditions.ipynb #62387880
 def _actions(preds, actions):
-    if preds.scale.multilabel: raise InputError("conditions need one class an item: take one label at a time")
     if "window" in preds.frame: raise InputError("these are windows: reduce them to items first, reduce_windows(preds)")
-    if actions is None: return np.where(preds.scale.alarm[preds.preds], "alarm", "clear")
-    actions = np.asarray(actions, dtype=str)
-    if actions.shape != (len(preds),) or not np.isin(actions, ACTIONS).all():
-        raise InputError(f"actions must be {len(preds)} of {ACTIONS}, got shape {actions.shape}")
-    return actions
+    called_classes(preds, actions)  # refuses actions that do not fit
+    usual = np.where(preds.scale.alarm[preds.preds], "alarm", "clear")
+    return usual if actions is None else np.asarray(actions, dtype=str)
 
 def outcomes(
     preds:Predictions, # one class an item, one row an item

@@ -23,7 +23,9 @@ def out_of_fold_predictions(
     logits:np.ndarray, # float (n, C): each row from a model that has seen nothing of the row's group
     meta:dict=None, # facts to keep, such as model_id
 ) -> Predictions: # marked as made out of fold, so that `find_label_errors` takes rows of train too
-    "Predictions from out-of-fold logits, in the order of `df`; `InputError` when the numbers of rows differ"
+    "Predictions from out-of-fold logits, in the order of `df`; `InputError` when columns or rows are missing"
+    if (lost := [c for c in ("item", "label", "group") if c not in df]):
+        raise InputError(f"the manifest lacks the columns {lost}")
     logits = np.asarray(logits, dtype=float)
     if len(logits) != len(df): raise InputError(f"there are {len(logits)} rows of logits for {len(df)} items")
     z = np.exp(logits - np.max(logits, axis=1, keepdims=True))
@@ -165,6 +167,8 @@ def _check_decisions(review, df, scale, path):
         r, now = review.iloc[stale.argmax()], df["label"].iloc[rows[stale.argmax()]]
         raise InputError(f"{path} says that {r['item']!r} is filed as {r['given']!r}, the manifest says {now!r}: "
                          "the list belongs to another state of the labels, make a new one")
+    if (both := {"keep", "drop"} & set(scale.names)):
+        raise InputError(f"a class has the name {both.pop()!r}, which is a decision too: give the class another name")
     unknown = review[~review["decision"].isin(["keep", "drop", *scale.names])]
     if len(unknown): raise InputError(f"{path}: decision {unknown['decision'].iloc[0]!r} for "
                                       f"{unknown['item'].iloc[0]!r} is none of keep, drop, {', '.join(scale.names)}")

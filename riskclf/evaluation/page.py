@@ -53,7 +53,8 @@ def table(
         if isinstance(value, dict): return f'<{tag} class="fig">{escape(format_figure(value, digits))}</{tag}>'
         if isinstance(value, bool): value = "yes" if value else "no"
         if isinstance(value, float): value = f"{value:.4g}"
-        return f"<{tag}>{escape('' if value is None else value)}</{tag}>"
+        text = escape("" if value is None else value)
+        return f'<{tag} class="text">{text}</{tag}>' if len(text) > 40 else f"<{tag}>{text}</{tag}>"
     top = "".join(cell(str(h), "th") for h in head)
     body = "".join("<tr>" + "".join(cell(v) for v in row) + "</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -147,10 +148,11 @@ nav li { break-inside: avoid; padding: .1rem 0; }
 .scroll { overflow-x: auto; margin: .7rem 0 1.1rem; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .32rem .8rem .32rem 0; border-bottom: 1px solid var(--line);
-  overflow-wrap: normal; }
+  overflow-wrap: break-word; }
 th { font-weight: 600; border-bottom: 2px solid var(--line); }
 td { min-width: 4.5rem; max-width: 26rem; }
 td.fig { min-width: 11.5rem; }
+td.text { min-width: 14rem; }
 figure { margin: 1rem 0; break-inside: avoid; }
 figure img { max-width: 100%; height: auto; display: block; }
 figcaption { color: var(--soft); font-size: .86rem; margin-top: .35rem; max-width: 46rem; }
@@ -171,7 +173,7 @@ summary { cursor: pointer; font-weight: 600; }
 @media (max-width: 34rem) { body { font-size: 15px; } h2 { margin-top: 2.2rem; } nav { columns: 1; } }
 @media print { body { font-size: 10.5pt; } main { max-width: none; padding: 0; } nav { break-after: page; }
   h2, h3 { break-after: avoid; } tr { break-inside: avoid; } .scroll { overflow: visible; } table { font-size: 8pt; }
-  td, td.fig { min-width: 0; } a { color: inherit; text-decoration: none; } }
+  td, td.fig, td.text { min-width: 0; } a { color: inherit; text-decoration: none; } }
 """
 
 # %% ../../nbs/49d_evaluation.page.ipynb #2a203977

@@ -176,22 +176,29 @@ def describe_losses(
 
 def plot_robustness(
     rows:list, # from `measure_robustness`
-    name:str="balanced_accuracy", # figure to draw: also 'miss_rate' or 'review_rate' where measured
-    ax=None, # matplotlib Axes, a new one by default
-):
-    "A figure against the strength of each corruption; `InputError` when it was not measured"
+    names=("balanced_accuracy",), # figures to draw: also 'miss_rate' and 'review_rate' where measured
+) -> np.ndarray: # the axes, one a corruption
+    "Figures against the strength of each corruption, with their intervals; `InputError` when one was not measured"
     import matplotlib.pyplot as plt
-    if name not in rows[0]: raise InputError(f"{name} was not measured, there are {sorted(rows[0])}")
-    if ax is None: _, ax = plt.subplots(figsize=(5.5, 3.2))
-    for place, kind in enumerate(dict.fromkeys(r["kind"] for r in rows if r["kind"] in CORRUPTIONS)):
+    lost = [n for n in names if n not in rows[0]]
+    if lost: raise InputError(f"{lost} not measured: {sorted(rows[0])} were")
+    kinds = list(dict.fromkeys(r["kind"] for r in rows if r["kind"] in CORRUPTIONS))
+    fig, axes = plt.subplots(1, len(kinds), figsize=(7, 2.1), sharey=True, squeeze=False)
+    for ax, kind in zip(axes[0], kinds):
         mine = [rows[0], *(r for r in rows if r["kind"] == kind)]
-        x, fig = [r["strength"] + 0.008 * place for r in mine], [r[name] for r in mine]
-        value = np.array([np.nan if f["value"] is None else f["value"] for f in fig])
-        low, high = ([v if f[e] is None else f[e] for f, v in zip(fig, value)] for e in ("low", "high"))
-        ax.errorbar(x, value, yerr=np.maximum([value - low, high - value], 0), fmt="o-", ms=3, lw=1, label=kind)
-    ax.set(xlabel="strength of the corruption", ylabel=name.replace("_", " "), ylim=(-0.03, 1.03))
-    ax.legend(fontsize=7)
-    return ax
+        for k, name in enumerate(names):
+            x, figures = [r["strength"] for r in mine], [r[name] for r in mine]
+            value, low, high = (np.array([np.nan if f[e] is None else f[e] for f in figures], dtype=float)
+                                for e in ("value", "low", "high"))
+            ax.plot(x, value, "o-", ms=3, lw=1.2, color=f"C{k}", label=name.replace("_", " "))
+            ax.fill_between(x, low, high, color=f"C{k}", alpha=0.18, lw=0)
+        ax.set_title(kind, fontsize=9)
+        ax.set(ylim=(-0.03, 1.03), xticks=(0, 0.5, 1))
+    axes[0, 0].set_ylabel("value with 95% interval", fontsize=8)
+    fig.supxlabel("strength of the corruption; at 0 the clean pictures", fontsize=8)
+    fig.tight_layout(w_pad=0.3)
+    axes[0, -1].legend(fontsize=6, loc="lower left")
+    return axes[0]
 
 # %% ../../nbs/48b_evaluation.robustness.ipynb #ba993f15
 def attack_images(

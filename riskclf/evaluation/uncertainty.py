@@ -262,6 +262,7 @@ def rank_errors(
     scores=None, # names as in `uncertainty_of`; all measures that the predictions have by default
     level:float=0.95, # confidence of the intervals, in (0, 1)
     seed:int=0, # of the bootstrap
+    replicates:int=None, # draws of the bootstrap, as in `group_bootstrap`
 ) -> dict: # name to dict of figures: aurc, e_aurc, auroc; 'error_rate': a figure
     "How well each kind of doubt ranks the errors; `InputError` when no item has a target"
     part = _with_targets(preds)
@@ -271,10 +272,10 @@ def rank_errors(
     one_kind = "no errors to detect" if not wrong.any() else "every answer is wrong" if wrong.all() else None
     for name in scores:
         u = uncertainty_of(part, name)
-        area = {k: group_bootstrap(aurc_statistic(u, wrong, groups, k == "e_aurc"), level, seed=seed)
+        area = {k: group_bootstrap(aurc_statistic(u, wrong, groups, k == "e_aurc"), level, replicates, seed)
                 for k in ("aurc", "e_aurc")}
         auroc = (figure(None, note=one_kind) if one_kind else
-                 group_bootstrap(auroc_statistic(u, wrong, groups), level, seed=seed))
+                 group_bootstrap(auroc_statistic(u, wrong, groups), level, replicates, seed))
         out[name] = area | dict(auroc=auroc)
     return out
 
