@@ -25,6 +25,7 @@ from .deployment.bundle import Runner
 from .deployment.runtime import predict_frame
 from .evaluation.calibration import plot_reliability
 from .evaluation.failures import decision_impact, find_failures, plot_failures
+from .evaluation.labels import apply_label_review
 from .evaluation.metrics import evaluate_predictions, plot_confusion, plot_pr, plot_roc, plot_thresholds
 from .models.image import ImageClassifier, export_graph, to_openvino
 
@@ -68,12 +69,14 @@ def prepare_data(
     certify:bool=True, # keep calibration items
     check_cache=None, # file that remembers what was read, str or Path
     scale:RiskScale=None, # of a bundle: takes the place of the one made from `classes`
+    label_review=None, # CSV with decisions of a person on doubted labels, str or Path
 ) -> Prepared:
     "Read, check, group and divide labelled data; `InputError` says what is wrong with it"
     df, made = load_manifest(data, classes, column, alarm_from, ordered=not unordered)
     if scale is not None and scale.names != made.names:
         raise InputError(f"the data has the classes {list(made.names)}, the bundle {list(scale.names)}")
     scale = scale or made
+    if label_review is not None: df = apply_label_review(df, scale, label_review)
     checked = check_files(df, cache=check_cache)
     good = assign_groups(usable_items(checked), group_by)
     if split is None: good = good.assign(split="test")
