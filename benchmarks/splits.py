@@ -71,6 +71,9 @@ studentised bootstraps over groups, widened by the luck of the partitions; the d
 whose interval lies above 0 is what the random split adds that a new group would not give. AUROC is that of the
 alarm classes against the others, or the mean over classes where there is no alarm.
 
+Where every item is a group of its own (fire and neu_seg: no near duplicates are left in these subsets, and nothing else
+is known of a common origin), both columns ask the same question, and their difference is the luck of the partitions.
+
 | task | classes | items | groups | figure | random folds | grouped folds | random less grouped |
 |---|---|---|---|---|---|---|---|
 """

@@ -288,7 +288,8 @@ def pack(
         weights=out/"graph"/"weights.safetensors", calibrator=calibrator, policy=policy, calibration=calibration,
         seen=prepared.df[["sha256", "phash", "split"]], probes=probes, probe_probs=expected, outliers=check, sbom=sbom,
         card=render_card(metrics, facts), reports=_reports(out/"evaluation", facts),
-        provenance=dict(data_hash=data_hash(prepared.df), settings=settings), overwrite=overwrite)
+        provenance=dict(data_hash=data_hash(prepared.df), settings=settings,
+                        training={k: learnt.report[k] for k in ("epochs", "seconds")}), overwrite=overwrite)
     shutil.rmtree(out/"graph")
     learnt.history.to_csv(out/"history.csv")
     prepared.df.to_parquet(out/"manifest.parquet")

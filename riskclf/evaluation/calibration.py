@@ -11,6 +11,7 @@ import contextlib
 import warnings
 
 import numpy as np
+from fastcore.basics import patch
 
 from ..core import InputError, Predictions, sha256_bytes
 from .intervals import (
@@ -82,11 +83,6 @@ def _temper(probs, temperature, multilabel):
     return 1 / (1 + np.exp(np.log(np.clip(1 - probs, 1e-12, 1)) / temperature - logits))
 
 # %% ../../nbs/41_evaluation.calibration.ipynb #0e42abba
-def _two_steps(curve, probs):
-    "Values of the two staircases of `fit_venn_abers`: with the item as a no, and with it as a yes"
-    low_at, low, high_at, high = curve
-    return low[np.searchsorted(low_at, probs, "right")], high[np.searchsorted(high_at, probs, "left")]
-
 class Calibrator:
     "Bends stated probabilities towards what was observed; made by `fit_temperature`, `fit_isotonic`, `fit_venn_abers`"
     def __init__(self,
@@ -119,16 +115,6 @@ class Calibrator:
             self._check(probs)
             bent = np.stack([np.interp(p, a, b) for p, (a, b) in zip(probs.T, self.curves)], axis=1)
         return bent if self.multilabel else bent / bent.sum(axis=1, keepdims=True)
-
-    def interval(self,
-        probs, # as the model states them, float (n, C), in [0, 1]
-    ) -> tuple: # p0 and p1, each float64 (n, C), in [0, 1]; of each class against the rest
-        "The two probabilities of Venn-Abers; `InputError` for another method or number of classes"
-        if self.method != "venn-abers": raise InputError(f"{self.method} gives no interval: use fit_venn_abers")
-        probs = np.asarray(probs, dtype=np.float64)
-        self._check(probs)
-        low, high = np.moveaxis([_two_steps(c, p) for c, p in zip(self.curves, probs.T)], 0, 2)
-        return low, high
 
     def __repr__(self):
         number = f"temperature={self.temperature:.3f}" if self.method == "temperature" else ""
@@ -247,6 +233,24 @@ def fit_venn_abers(
     probs, holds, _, _ = _known(one)
     curves = [_pair_of_stairs(calc_p0p1, p, h) for p, h in zip(probs.T, holds.T)]
     return Calibrator("venn-abers", curves=curves, multilabel=multilabel)
+
+# %% ../../nbs/41_evaluation.calibration.ipynb #31b97517
+def _two_steps(curve, probs):
+    "Values of the two staircases: with the item as a no, and with it as a yes"
+    low_at, low, high_at, high = curve
+    return low[np.searchsorted(low_at, probs, "right")], high[np.searchsorted(high_at, probs, "left")]
+
+@patch
+def interval(
+    self:Calibrator,
+    probs, # as the model states them, float (n, C), in [0, 1]
+) -> tuple: # p0 and p1, each float64 (n, C), in [0, 1]; of each class against the rest
+    "The two probabilities of Venn-Abers; `InputError` for another method or number of classes"
+    if self.method != "venn-abers": raise InputError(f"{self.method} gives no interval: use fit_venn_abers")
+    probs = np.asarray(probs, dtype=np.float64)
+    self._check(probs)
+    low, high = np.moveaxis([_two_steps(c, p) for c, p in zip(self.curves, probs.T)], 0, 2)
+    return low, high
 
 # %% ../../nbs/41_evaluation.calibration.ipynb #c046b8dc
 def _each_class(preds, calibrator):

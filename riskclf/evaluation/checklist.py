@@ -148,6 +148,7 @@ PROOFS = (
     Proof("Speed and memory are measured", "bundle/reports/card.json", "/speed", _keys("memory", "machine")),
     Proof("This machine decides as the one that made it", "page/machine.json", "", _same_machine),
     Proof("Versions and time of making are known", "bundle/bundle.json", "/provenance", _keys("created", "python")),
+    Proof("The packages it was made with are listed", "bundle/sbom.json", "/components", _rows),
     Proof("Source and licence of the data are stated", "page/DATASET_CARD.md", "yaml:license", _text),
     Proof("No copies stand in two classes", "page/dataset.json", "/copies/across_classes", _none),
     Proof("No measured property gives the label away", "page/dataset.json", "/shortcuts", _no_shortcut),
