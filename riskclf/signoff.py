@@ -136,6 +136,8 @@ def _lead(s, b):
                      "measured, and stands with its interval; what was not measured or not stated is named as "
                      "such.", kind="note")
 
+
+# %% ../nbs/81_signoff.ipynb #cc8423ad
 def report(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes; best items that the bundle has not seen

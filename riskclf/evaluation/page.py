@@ -72,8 +72,10 @@ def drawing(
     fig.savefig(out, format="png", dpi=130, bbox_inches="tight")
     plt.close(fig)
     width = round(fig.get_size_inches()[0]*96)
-    return (f'<figure><img style="width:{width}px" src="{_uri(out.getvalue(), "png")}" alt="{escape(alt or caption)}">'
-            f"<figcaption>{escape(caption)}</figcaption></figure>")
+    kind = "wide" if width > 600 else "fit"  # a wide drawing scrolls on a phone: shrunk, nobody could read it
+    source, text = _uri(out.getvalue(), "png"), escape(alt or caption)
+    image = f'<img class="{kind}" style="width:{width}px" src="{source}" alt="{text}">'
+    return f'<figure><div class="scroll">{image}</div><figcaption>{escape(caption)}</figcaption></figure>'
 
 def _thumbnail(path, side):
     "A small JPEG as a data URI; `ImageError` when the file cannot be read"
@@ -155,6 +157,7 @@ td.fig { min-width: 11.5rem; }
 td.text { min-width: 14rem; }
 figure { margin: 1rem 0; break-inside: avoid; }
 figure img { max-width: 100%; height: auto; display: block; }
+img.wide { min-width: 36rem; }
 figcaption { color: var(--soft); font-size: .86rem; margin-top: .35rem; max-width: 46rem; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr));
   gap: .4rem 1.6rem; align-items: start; }
@@ -173,7 +176,7 @@ summary { cursor: pointer; font-weight: 600; }
 @media (max-width: 34rem) { body { font-size: 15px; } h2 { margin-top: 2.2rem; } nav { columns: 1; } }
 @media print { body { font-size: 10.5pt; } main { max-width: none; padding: 0; } nav { break-after: page; }
   h2, h3 { break-after: avoid; } tr { break-inside: avoid; } .scroll { overflow: visible; } table { font-size: 8pt; }
-  td, td.fig, td.text { min-width: 0; } a { color: inherit; text-decoration: none; } }
+  td, td.fig, td.text, img.wide { min-width: 0; } a { color: inherit; text-decoration: none; } }
 """
 
 # %% ../../nbs/49d_evaluation.page.ipynb #2a203977
