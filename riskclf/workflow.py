@@ -6,6 +6,7 @@
 __all__ = ['COMMANDS', 'check', 'train', 'evaluate', 'predict', 'verify', 'card', 'doctor', 'demo']
 
 # %% ../nbs/80_workflow.ipynb #8e857ebb
+import json
 import logging
 from pathlib import Path
 
@@ -57,9 +58,9 @@ def _shortcuts(prepared):
             f"{r['high']:.2f}): would it do so where the model is used?" for r in found if r["gives_away"]]
     return told or [f"none of {len(found)} measured properties gives the label away"] * bool(found), found
 
-def _outlook(prepared, learning_curve, leakage, recipe, size, cache, seed):
-    "Lines on the learning curve and on random against grouped folds, and the same as JSON values"
-    if not (learning_curve or leakage): return [], {}
+def _outlook(prepared, learning_curve, leakage, labels, recipe, size, cache, seed):
+    "Lines on the learning curve, on random against grouped folds, on doubted labels, and the same as JSON values"
+    if not (learning_curve or leakage or labels): return [], {}
     from riskclf import outlook
     from riskclf.evaluation.leakage import leakage_frame
     changes = {} if size is None else dict(size=size)
@@ -72,7 +73,18 @@ def _outlook(prepared, learning_curve, leakage, recipe, size, cache, seed):
         report = outlook.measure_leakage(bench, seed=seed)
         lines += ["random folds beside grouped folds:", leakage_frame(report).to_string(), report["warning"] or ""]
         found["leakage"] = report
+    if labels:
+        more, found["doubted"] = _doubts(outlook.doubt_labels(bench, seed=seed), labels)
+        lines += more
     return lines, found
+
+def _doubts(doubted, path):
+    "Lines on doubted labels, written to a list for a person to decide, and the same as JSON values"
+    from riskclf.evaluation.labels import write_label_review
+    write_label_review(doubted, path)
+    rows = doubted[["item", "given", "suggested", "self_confidence", "reason"]].to_dict("records")
+    return [f"{len(doubted)} labels are doubted, nothing was changed: decide in {path}, then --label-review {path}",
+            *(f"doubted: {r['item']}: {r['reason']}" for r in rows[:5])], rows
 
 # %% ../nbs/80_workflow.ipynb #4f3f03ef
 def check(
@@ -88,8 +100,10 @@ def check(
     confidence:float=0.95, # of the certificate, in (0, 1)
     learning_curve:bool=False, # would more data help? heads on growing shares of the groups
     leakage:bool=False, # what random folds would read too high
-    recipe:str="default", # named recipe for the two, with a frozen backbone
-    size:int=None, # side of the model's input in pixels for the two, the recipe's by default
+    labels:str=None, # CSV to write with labels that are likely wrong, for a person to decide
+    label_review:str=None, # such a CSV with decisions in it, to apply
+    recipe:str="default", # named recipe for these, with a frozen backbone
+    size:int=None, # side of the model's input in pixels for these, the recipe's by default
     cache:str=None, # folder for features, one for the user by default
     seed:int=0, # of the split
     strict:bool=False, # exit code 1 when a file cannot be used
@@ -99,10 +113,10 @@ def check(
     check_rate("max_miss_rate", max_miss_rate)
     check_rate("confidence", confidence)
     p = checked_data(data, split, classes=classes, column=column, alarm_from=alarm_from, unordered=unordered,
-                 group_by=group_by, split_by=split_by, seed=seed)
+                     group_by=group_by, split_by=split_by, seed=seed, label_review=label_review)
     table, (copy_text, copies), (short_text, shortcuts) = summarize_checks(p.checked), _copies(p), _shortcuts(p)
     plan_text, plan = _plan(p, max_miss_rate, confidence, "item")
-    outlook_text, outlook = _outlook(p, learning_curve, leakage, recipe, size, cache, seed)
+    outlook_text, outlook = _outlook(p, learning_curve, leakage, labels, recipe, size, cache, seed)
     found = dict(items=len(p.checked), usable=len(p.df), groups=int(p.df["group"].nunique()), notes=p.notes,
                  classes=table.reset_index().to_dict("records"), bad=p.bad[["item", "reason"]].to_dict("records"),
                  shortcuts=shortcuts, plan=plan, **copies, **outlook)
@@ -135,6 +149,7 @@ def train(
     group_by:str=None, # regular expression with one capture group that finds an item's group in its name
     split:str="60,10,30,0", # percent for train, valid, calibration, test
     split_by:str="group", # 'group', or 'time' for the latest period in calibration
+    label_review:str=None, # CSV of `check --labels` with decisions in it, to apply
     recipe:str="default", # a name that `riskclf doctor` lists, or a YAML file with the keys of a recipe
     milestones:str=None, # ends a hopeless run: 'unsafe recall >= 0.70 by epoch 20', several with ;
     weights:str=None, # file with weights for the backbone; its package or hub by default
@@ -169,14 +184,15 @@ def train(
     if (Path(out)/"bundle").exists() and not overwrite:
         raise InputError(f"{Path(out)/'bundle'} exists: name another --out, or add --overwrite")
     p = checked_data(data, split, certify, classes=classes, column=column, alarm_from=alarm_from, unordered=unordered,
-                 group_by=group_by, split_by=split_by, seed=seed)
+                     group_by=group_by, split_by=split_by, seed=seed, label_review=label_review)
     certify, given = certify and p.scale.has_alarm, dict(
         weights=weights, model_name=model_name, size=size, epochs=epochs, lr=lr, batch_size=batch_size, augment=augment)
     changes = {k: v for k, v in given.items() if v is not None}
     plan_text, plan = _plan(p, max_miss_rate, confidence, unit) if certify else ([], None)
     _announce(p, plan_text)
     settings = dict(classes=classes, column=column, alarm_from=alarm_from, unordered=unordered, group_by=group_by,
-                    split=split, split_by=split_by, seed=seed, recipe=recipe, **changes)
+                    split=split, split_by=split_by, seed=seed, recipe=recipe,
+                    label_review=p.df.attrs.get("label_review"), **changes)
     made, lines, estimate = _train(p, out, wish if certify else None, settings, changes, resume, overwrite, unit,
                                    max_miss_rate, cache or cache_folder()/"features", Path(data).resolve().name,
                                    [m.strip() for m in milestones.split(";")] if milestones else None)
@@ -215,6 +231,24 @@ def _figures(metrics):
         return f"{f['value']:.3f}{span}{'  ' + f['note'] if f.get('note') else ''}"
     return [f"{n.replace('_', ' '):18} {one(f)}" for n, f in shown]
 
+def _by_condition(preds, df, policy, conditions, out):
+    "Lines on the figures for every condition, written to conditions.csv, and the gaps as JSON values"
+    if conditions is None: return [], {}
+    from riskclf.data.manifest import condition_columns
+    from riskclf.evaluation.conditions import bin_conditions, bin_edges, condition_gaps, condition_metrics
+    from riskclf.evaluation.conditions import measure_conditions
+    from riskclf.pipeline import take_actions
+    if conditions == "measured":
+        measured = measure_conditions(df)
+        known = bin_conditions(measured, bin_edges(measured))
+    else: known = df[["item", *condition_columns(df, conditions)]]
+    actions = take_actions(preds, policy)
+    how = {} if preds.scale.has_alarm else dict(metrics=["error_rate"])
+    table, gaps = (f(preds, known, actions, **how) for f in (condition_metrics, condition_gaps))
+    table.to_csv(out/"conditions.csv", index=False)
+    return ["largest gaps between conditions:", gaps.to_string(index=False)], dict(
+        condition_gaps=json.loads(gaps.to_json(orient="records")))
+
 def evaluate(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes
@@ -223,6 +257,7 @@ def evaluate(
     classes:str=None, # as in `train`; the bundle's classes by default
     column:str=None, # other column names, 'path=image,label=y'
     allow_seen:bool=False, # keep items that the bundle was trained or calibrated on
+    conditions:str=None, # columns to take apart, 'lighting,camera'; 'measured' for light, sharpness and the like
     strict:bool=False, # exit code 1 when a file cannot be used
 ) -> Result:
     "Metrics with intervals, predictions, pictures and failures of a bundle on labelled data"
@@ -239,10 +274,11 @@ def evaluate(
     notes = [*p.notes, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
              + (", and are kept" if allow_seen else ", and are left out")]
     metrics = report(preds, b.policy, b.calibrator, make_folder(out), p.df)
-    metrics |= dict(bundle_id=b.id, seen=sum(map(bool, seen)), notes=notes)
+    more, found = _by_condition(preds, fresh, b.policy, conditions, Path(out))
+    metrics |= dict(bundle_id=b.id, seen=sum(map(bool, seen)), notes=notes, **found)
     write_json(Path(out)/"metrics.json", metrics)
     text = join_lines(f"{len(preds)} items in {metrics['n_groups']} groups", [f"note: {n}" for n in notes],
-                  _figures(metrics), f"written to {out}")
+                  _figures(metrics), more, f"written to {out}")
     return Result(metrics, text, left_out(p) if strict else [])
 
 # %% ../nbs/80_workflow.ipynb #dfd9171c
