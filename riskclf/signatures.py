@@ -24,7 +24,8 @@ def make_key(
 ) -> Result:
     "A new key to sign bundles with; an existing one is never overwritten"
     name = signing.make_key(path, _password(ask))
-    text = join_lines(f"private key {path}: keep it to yourself", f"public key {path}.pub: give it away", f"name {name}")
+    text = join_lines(f"private key {path}: keep it to yourself", f"public key {path}.pub: give it away",
+                      f"name {name}")
     return Result(dict(key_id=name, private=str(path), public=f"{path}.pub"), text)
 
 def sign(
@@ -44,6 +45,7 @@ def check_signature(
 ) -> Result:
     "Whether the owner of a key has signed this bundle, unchanged"
     made = signing.verify_signature(bundle, key)
-    return Result(dict(made), f"bundle {made['bundle_id'][:12]} was signed by {made['key_id'][:12]} on {made['signed']}")
+    text = f"bundle {made['bundle_id'][:12]} was signed by {made['key_id'][:12]} on {made['signed']}"
+    return Result(dict(made), text)
 
 COMMANDS = {"make-key": make_key, "sign": sign, "check-signature": check_signature}
