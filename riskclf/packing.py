@@ -134,14 +134,15 @@ def measure_speed(
 
 # %% ../nbs/79_packing.ipynb #a66d13f3
 _FRESH = """
-import json, resource, sys
+import json, pathlib, resource, sys
 from riskclf.data.images import ImageRecipe
 from riskclf.deployment.bundle import Runner
 from riskclf.deployment.engine import find_sources
 told = json.loads(sys.stdin.read())
 runner = Runner(ImageRecipe.from_dict(told["recipe"]), told["graph"], told["threads"])
 for _ in runner.stream(find_sources(told["paths"])): pass
-most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+most, status = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, pathlib.Path("/proc/self/status")
+if status.is_file(): most = int(status.read_text().split("VmHWM:")[1].split()[0])
 print(round(most / (2**20 if sys.platform == "darwin" else 2**10)))
 """
 
