@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .core import InputError, write_json
-from .workflow import Result, _folder, _json, _labelled, _lines, _unused
+from .commands import Result, join_lines, json_values, labelled_data, left_out, make_folder
 
 # %% ../nbs/81b_comparison.ipynb #43771b0f
 def _names(paths):
@@ -127,7 +127,7 @@ def _metrics(scale, preds):
 
 def _said(made):
     "The comparison in lines"
-    return _lines(f"{made.n} items in {made.n_groups} groups; review load {made.load:.0%}", made.to_frame().to_string(),
+    return join_lines(f"{made.n} items in {made.n_groups} groups; review load {made.load:.0%}", made.to_frame().to_string(),
                   "differences, and p that both are right equally often:", made.pairs_frame().T.to_string())
 
 # %% ../nbs/81b_comparison.ipynb #b93528f8
@@ -149,7 +149,7 @@ def compare(
     if data is None: *bundles, data = bundles or [None]
     opened = _open(bundles)
     first = next(iter(opened.values()))
-    p = _labelled(first, data, classes, column)
+    p = labelled_data(first, data, classes, column)
     preds, notes = _judged(opened, p.df, allow_seen)
     calibrators = {n: b.calibrator for n, b in opened.items()}
     path = p.df.set_index("item")["path"]
@@ -158,13 +158,13 @@ def compare(
                                level, seed)
     made.notes = [*p.notes, *notes, *made.notes, *(f"{n}: the machine differs, so its policy reviews everything here"
                                                    for n, b in opened.items() if not b.machine.same)]
-    out, histories = _folder(out), _histories(opened)
+    out, histories = make_folder(out), _histories(opened)
     differ = _write_tables(made, preds, out)
     _draw(made, preds, calibrators, histories, out)
-    found = _json(made.to_dict() | dict(bundles={n: b.id for n, b in opened.items()}, disagreements=differ))
+    found = json_values(made.to_dict() | dict(bundles={n: b.id for n, b in opened.items()}, disagreements=differ))
     write_json(out/"compare.json", found)
-    text = _lines(_said(made), f"the labels differ on {differ} items", [f"note: {n}" for n in made.notes],
+    text = join_lines(_said(made), f"the labels differ on {differ} items", [f"note: {n}" for n in made.notes],
                   f"written to {out}")
-    return Result(found, text, _unused(p) if strict else [])
+    return Result(found, text, left_out(p) if strict else [])
 
 COMMANDS = {"compare": compare}

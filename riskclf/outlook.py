@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MEASURED', 'Bench', 'open_bench', 'curve_advice', 'Curve', 'learning_curve', 'plot_curve', 'find_shortcuts',
-           'measure_leakage', 'estimate_clear']
+           'measure_leakage', 'estimate_clear', 'doubt_labels']
 
 # %% ../nbs/78b_outlook.ipynb #82876d6b
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from .core import InputError, Predictions, RiskScale
 from .data.splits import grouped_folds
 from .evaluation.intervals import (
     auroc_statistic, difference_statistic, format_figure, group_bootstrap, ratio_statistic)
+from .evaluation.labels import find_label_errors, out_of_fold_predictions
 from .evaluation.leakage import leakage_report, measure_light, shortcut_columns, shortcut_probes
 from .evaluation.policy import estimate_threshold
 from .pipeline import Prepared, without_warnings
@@ -183,6 +184,15 @@ def measure_leakage(
     return leakage_report(bench.df, bench.scale, fit, folds, repeats, seed=seed)
 
 # %% ../nbs/78b_outlook.ipynb #d2eb1715
+def _judge_all(bench, folds, seed):
+    "Logits of each item from a head that has not seen its group, float (n, C)"
+    folds = min(folds, bench.df.groupby("label")["group"].nunique().min())
+    if folds < 2: raise InputError("a class has a single group: there is no fold to judge it from")
+    logits = np.zeros((len(bench.df), len(bench.scale)))
+    for k, (train, test) in enumerate(grouped_folds(bench.df, folds, seed=seed)):
+        logits[test] = bench.logits(train, test, seed + k)[0]
+    return logits
+
 def estimate_clear(
     bench:Bench, # from `open_bench`
     max_miss_rate:float=0.05, # share of unsafe units below the threshold, in (0, 1)
@@ -192,11 +202,17 @@ def estimate_clear(
 ) -> dict: # as `estimate_threshold`: kind 'estimate', threshold, n_units, statement, ...
     "Where a clear-threshold about lies, from out-of-fold scores of heads; never a certificate"
     with without_warnings(): from riskclf.training.balance import balance_bias
-    folds = min(folds, bench.df.groupby("label")["group"].nunique().min())
-    if folds < 2: raise InputError("a class has a single group: there is no fold to judge it from")
-    logits = np.zeros((len(bench.df), len(bench.scale)))
-    for k, (train, test) in enumerate(grouped_folds(bench.df, folds, seed=seed)):
-        logits[test] = bench.logits(train, test, seed + k)[0]
+    logits = _judge_all(bench, folds, seed)
     probs = _softmax(logits + balance_bias(logits, bench.targets))
     preds = Predictions.make(bench.scale, probs, bench.targets, bench.df["item"], bench.df["group"], "valid")
     return estimate_threshold(preds, max_miss_rate, unit)
+
+# %% ../nbs/78b_outlook.ipynb #d66bb261
+def doubt_labels(
+    bench:Bench, # from `open_bench`
+    folds:int=5, # grouped parts
+    seed:int=0, # of folds and heads
+) -> pd.DataFrame: # as `find_label_errors`, least believed first
+    "Labels that heads which never saw an item's group believe less than another"
+    preds = out_of_fold_predictions(bench.df, bench.scale, _judge_all(bench, folds, seed))
+    return find_label_errors(preds, bench.df)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .core import InputError, atomic_path, load_predictions, read_json, sha256_file, write_json
-from .workflow import Result, _folder, _json, _labelled, _lines, _prepare
+from .commands import Result, checked_data, join_lines, json_values, labelled_data, make_folder
 
 # %% ../nbs/81_signoff.ipynb #114dbd75
 _WHY = {"new": "The model has not seen any of them.",
@@ -71,7 +71,7 @@ def _dataset(prepared, split, bench):
     df = prepared.df.assign(split=split)
     df.attrs = dict(prepared.df.attrs)
     found = None if bench is None else measure_leakage(bench)
-    return _json(dataset_facts(df, prepared.checked, prepared.scale, find_shortcuts(prepared), found))
+    return json_values(dataset_facts(df, prepared.checked, prepared.scale, find_shortcuts(prepared), found))
 
 # %% ../nbs/81_signoff.ipynb #035a59af
 def _write_cards(given, s, factors, gaps, where):
@@ -164,8 +164,8 @@ def report(
     from riskclf.circumstances import make_sections
     out, b = Path(out), load(bundle)
     if out.suffix.lower() not in (".html", ".htm"): raise InputError(f"out is {out.name}: name an .html file")
-    where = _folder(out.with_name(out.stem + "_files"))
-    p = _labelled(b, data, classes, column)
+    where = make_folder(out.with_name(out.stem + "_files"))
+    p = labelled_data(b, data, classes, column)
     s = _gather(b, p, where, heads, cache or cache_folder()/"features")
     given = dict(name=name or Path(data).resolve().name, license=license, source=source, collected=collected,
                  labelled=labelled, people=people, miss_harms=miss_harms, false_alarm_harms=false_alarm_harms,
@@ -186,12 +186,12 @@ def _result(s, b, out, where, asked):
     found = dict(bundle_id=b.id, page=str(out), files=str(where), judged=s.judged, verified=not failed,
                  checklist=s.checklist,
                  asked=asked, miss_rate=s.metrics["miss_rate"], false_alarm_rate=s.metrics["false_alarm_rate"])
-    text = _lines(f"{len(s.preds)} items judged. {s.judged['why']}", [f"to be said by people: {a}" for a in asked],
+    text = join_lines(f"{len(s.preds)} items judged. {s.judged['why']}", [f"to be said by people: {a}" for a in asked],
                   f"{len(s.checklist) - len(open_)} of {len(s.checklist)} items of the checklist are proven",
                   [f"open: {r['item']}: {r['says']}" for r in s.checklist if not r["passed"]],
                   f"page {out}, files {where}")
     broken = failed[:1] + ([f"{len(open_)} items of the checklist are open"] if open_ else [])
-    return Result(_json(found), text, broken)
+    return Result(json_values(found), text, broken)
 
 def dataset_card(
     data, # folder of class folders, folder with manifest.csv, or a CSV or parquet file
@@ -222,7 +222,7 @@ def dataset_card(
     given = dict(name=name or Path(data).resolve().name, license=license, source=source, collected=collected,
                  labelled=labelled, people=people, citation=citation, contact=contact)
     check_given(given)
-    p = _prepare(data, split, classes=classes, column=column, alarm_from=alarm_from, unordered=unordered,
+    p = checked_data(data, split, classes=classes, column=column, alarm_from=alarm_from, unordered=unordered,
                  group_by=group_by, split_by=split_by, seed=seed)
     bench = _open_bench(p, cache or cache_folder()/"features") if heads else None
     facts = _dataset(p, p.df["split"].to_numpy(), bench)

@@ -99,6 +99,7 @@ class FlattenMap(nn.Module):
         if inside is None: inside = torch.ones_like(x[:, :1])
         return torch.cat([x, inside], 1).flatten(2).transpose(1, 2).flatten(1)
 
+# %% ../../nbs/21b_models.heads.ipynb #c4d10992
 class PatchHead(nn.Module):
     "Scores each place inside the picture and joins the scores by a soft maximum"
     def __init__(self,

@@ -88,6 +88,7 @@ class ImageClassifier(nn.Module):
     def has_fixed_features(self) -> bool: # features are the same all through training
         return self.is_frozen and self.pool != "attention"
 
+# %% ../../nbs/22_models.image.ipynb #74ba3ea3
 def _is_frozen(module):
     params = list(module.parameters())
     return bool(params) and not any(p.requires_grad for p in params)
