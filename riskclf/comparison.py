@@ -127,8 +127,9 @@ def _metrics(scale, preds):
 
 def _said(made):
     "The comparison in lines"
-    return join_lines(f"{made.n} items in {made.n_groups} groups; review load {made.load:.0%}", made.to_frame().to_string(),
-                  "differences, and p that both are right equally often:", made.pairs_frame().T.to_string())
+    head = f"{made.n} items in {made.n_groups} groups; review load {made.load:.0%}"
+    return join_lines(head, made.to_frame().to_string(), "differences, and p that both are right equally often:",
+                      made.pairs_frame().T.to_string())
 
 # %% ../nbs/81b_comparison.ipynb #b93528f8
 def compare(
