@@ -166,7 +166,7 @@ def measure_limits(
     targets, # class index, int (n,)
     groups, # group of each, (n,)
     scale, # `RiskScale`
-    seconds:float=60., # about so long at most
+    seconds:float=30., # about so long at most
 ) -> list: # rows of `measure_robustness`
     "What five corruptions at five strengths and a small adversarial change cost, on the graph that decides"
     recipe, model = learnt.recipe, learnt.model.eval()
