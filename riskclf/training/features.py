@@ -66,8 +66,8 @@ class FeatureExtractor:
         self.model, self.recipe, self.batch_size = model, recipe, int(batch_size)
         self.num_threads, self.module = num_threads or threads(), graph_module(model, recipe, "features")
         self.identity = dict(format=1, network=model.backbone.model_name, weights=weight_hash(model.backbone),
-                             taps=list(model.taps), pool=model.pool, flips=model.flips, recipe=recipe.id, decoder=DECODER,
-                             precision="fp32", batch=self.batch_size, cpu=cpu_flags())
+                             taps=list(model.taps), pool=model.pool, flips=model.flips, recipe=recipe.id,
+                             decoder=DECODER, precision="fp32", batch=self.batch_size, cpu=cpu_flags())
         self.runtime = self._run = None
         if runtime: self.use(runtime)
 
