@@ -111,6 +111,7 @@ def _certify_shift(path, scale, gamma, wish, out):
     policy = _write_policy(outcome, look, valid, wish["unit"], out)
     return _outcome_result(outcome, look, dict(policy=policy.to_dict()), [repr(policy)], out)
 
+# %% ../nbs/79d_certifying.ipynb #43d8cd07
 def _certify_levels(path, scale, max_under_call, max_by_two, wish, out):
     "A bound for every level, and a folder with the proof"
     from riskclf.evaluation.certificate import scores_hash

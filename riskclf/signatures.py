@@ -7,7 +7,9 @@ __all__ = ['COMMANDS', 'make_key', 'sign', 'check_signature']
 
 # %% ../nbs/81c_signatures.ipynb #4bc1ed54
 from .commands import Result, join_lines
-from .deployment import signing
+from .deployment.signing import make_key as new_key
+from .deployment.signing import sign as put_signature
+from .deployment.signing import verify_signature
 
 # %% ../nbs/81c_signatures.ipynb #b8c5d542
 def _password(ask):
@@ -23,7 +25,7 @@ def make_key(
     ask:bool=False, # ask for a password that locks the key
 ) -> Result:
     "A new key to sign bundles with; an existing one is never overwritten"
-    name = signing.make_key(path, _password(ask))
+    name = new_key(path, _password(ask))
     text = join_lines(f"private key {path}: keep it to yourself", f"public key {path}.pub: give it away",
                       f"name {name}")
     return Result(dict(key_id=name, private=str(path), public=f"{path}.pub"), text)
@@ -35,7 +37,7 @@ def sign(
     ask:bool=False, # ask for the password of the key
 ) -> Result:
     "Sign a bundle as it is; its id and its files stay the same"
-    made = signing.sign(bundle, key, _password(ask))
+    made = put_signature(bundle, key, _password(ask))
     return Result(dict(made), f"bundle {made['bundle_id'][:12]} is signed by {made['key_id'][:12]}")
 
 def check_signature(
@@ -44,7 +46,7 @@ def check_signature(
     key:str, # file of a public key, ending in .pub
 ) -> Result:
     "Whether the owner of a key has signed this bundle, unchanged"
-    made = signing.verify_signature(bundle, key)
+    made = verify_signature(bundle, key)
     text = f"bundle {made['bundle_id'][:12]} was signed by {made['key_id'][:12]} on {made['signed']}"
     return Result(dict(made), text)
 

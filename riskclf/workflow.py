@@ -191,29 +191,30 @@ def train(
     plan_text, plan = _plan(p, max_miss_rate, confidence, unit) if certify else ([], None)
     _announce(p, plan_text)
     settings = dict(classes=classes, column=column, alarm_from=alarm_from, unordered=unordered, group_by=group_by,
-                    split=split, split_by=split_by, seed=seed, recipe=recipe,
-                    label_review=p.df.attrs.get("label_review"), **changes)
+                    split=split, split_by=split_by, seed=seed, recipe=recipe, label_review=_review(p), **changes)
     made, lines, estimate = _train(p, out, wish if certify else None, settings, changes, resume, overwrite, unit,
-                                   max_miss_rate, cache or cache_folder()/"features", Path(data).resolve().name,
-                                   [m.strip() for m in milestones.split(";")] if milestones else None)
+                                   max_miss_rate, cache or cache_folder()/"features", data, milestones)
     found = dict(bundle=str(Path(out)/"bundle"), bundle_id=made.bundle_id, certificate=made.certificate, plan=plan,
                  metrics=made.metrics, notes=p.notes, policy=made.policy, estimate=estimate)
     return Result(found, join_lines(made.text, lines), list(made.broken) + (left_out(p) if strict else []))
 
 # %% ../nbs/80_workflow.ipynb #60560ae2
+def _review(p): return p.df.attrs.get("label_review")
+
 def _announce(p, plan_text):
     _log.info(join_lines(f"{len(p.df)} items in {p.df['group'].nunique()} groups ({p.group_source}), {p.scale}",
                      [f"left out: {i}: {r}" for i, r in p.bad[["item", "reason"]].values[:5]],
                      [f"note: {n}" for n in p.notes], plan_text))
 
-def _train(p, out, wish, settings, changes, resume, overwrite, unit, max_miss_rate, cache, name, milestones):
+def _train(p, out, wish, settings, changes, resume, overwrite, unit, max_miss_rate, cache, data, milestones):
     "Learn and pack; what was packed, lines on an estimate where nothing was certified, and the estimate"
     from riskclf.packing import pack
     from riskclf.pipeline import learn, read_recipe
     out, recipe, seed = make_folder(out), read_recipe(settings["recipe"]), settings["seed"]
+    milestones = [m.strip() for m in milestones.split(";")] if milestones else None
     learnt = learn(p, recipe, cache, out/"checkpoint", resume, seed, milestones, _log.info, **changes)
     _log.info(learnt.text)
-    made, lines, estimate = pack(p, learnt, out, wish, settings, name, overwrite), [], None
+    made, lines, estimate = pack(p, learnt, out, wish, settings, Path(data).resolve().name, overwrite), [], None
     (out/"estimate.json").unlink(missing_ok=True)
     if p.scale.has_alarm and made.certificate is None and learnt.report["cached"]:
         lines, estimate = _estimate(p, recipe, cache, out, max_miss_rate, unit, seed, changes)
@@ -249,6 +250,7 @@ def _by_condition(preds, df, policy, conditions, out):
     return ["largest gaps between conditions:", gaps.to_string(index=False)], dict(
         condition_gaps=json.loads(gaps.to_json(orient="records")))
 
+# %% ../nbs/80_workflow.ipynb #1b3dd198
 def evaluate(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes

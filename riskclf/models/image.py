@@ -52,9 +52,8 @@ class ImageClassifier(nn.Module):
             self.num_features = sum(channels) * kinds
             self.pools = nn.ModuleList([AttentionPool(c) if pool == "attention" else Pool(pool) for c in channels])
             self.head = Head(self.num_features, self.num_classes, drop_rate)
-        self.flips, number = flips, len(FLIPS[flips])
-        self.num_features *= number
-        if number > 1: self.head = FlipHead(self.head, number)
+        self.flips, self.num_features = flips, self.num_features * len(FLIPS[flips])
+        if flips: self.head = FlipHead(self.head, len(FLIPS[flips]))
 
     def features(self,
         images:torch.Tensor, # normalised, float32 (n, 3, h, w)
@@ -78,15 +77,13 @@ class ImageClassifier(nn.Module):
 
     def train(self, mode=True):
         super().train(mode)
-        frozen = [m for m in self.backbone.modules() if _is_frozen(m)] if mode else []
-        for m in frozen: m.eval()
+        for m in [m for m in self.backbone.modules() if _is_frozen(m)] if mode else []: m.eval()
         return self
 
     @property
     def is_frozen(self) -> bool: return _is_frozen(self.backbone)
-    @property
-    def has_fixed_features(self) -> bool: # features are the same all through training
-        return self.is_frozen and self.pool != "attention"
+    @property  # features are the same all through training
+    def has_fixed_features(self) -> bool: return self.is_frozen and self.pool != "attention"
 
 # %% ../../nbs/22_models.image.ipynb #74ba3ea3
 def _is_frozen(module):
