@@ -116,7 +116,9 @@ def _balance(model, df, features, scale, recipe, seed, changes):
     with without_warnings(): from riskclf.training.balance import add_bias, balance_bias, out_of_fold
     good = (df["split"] == "train").to_numpy() & ~np.isnan(features[:, 0]).any(axis=1)  # valid stays unseen by the bias
     rows = df[good].reset_index(drop=True)
-    logits = out_of_fold(model.head, rows, features[good], scale, recipe, seed=seed, **changes)
+    folds = min(5, rows.groupby("label")["group"].nunique().min())
+    if folds < 2: return  # a class with a single group cannot be judged by a head that has not seen it
+    logits = out_of_fold(model.head, rows, features[good], scale, recipe, folds, seed, **changes)
     add_bias(model, balance_bias(logits, np.array([scale.names.index(n) for n in rows["label"]])))
 
 def learn(
