@@ -228,7 +228,7 @@ def attack_images(
             now = moved.clamp(clean - eps, clean + eps).clamp(0, 255).round()
         return now.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy()
     def attack(images, targets):
-        parts = [slice(i, i + 4) for i in range(0, len(images), 4)]  # gradients of more pictures take gigabytes
-        return np.concatenate([change(images[p], targets[p]) for p in parts])
+        rows = range(len(images))  # one at a time: the gradients of a few pictures can take gigabytes
+        return np.concatenate([change(images[i:i+1], targets[i:i+1]) for i in rows])
     attack.strength = eps
     return attack
