@@ -114,7 +114,7 @@ def check_certificate(report, certificate, rows):
     there = set().union(*(r["subgroups"] for r in rows))
     report(told == there and len(told) == joint["asked"], f"{len(told)} subgroups, {len(facts['unproven'])} unproven")
 
-# %% ../../nbs/42c_evaluation.verify.ipynb #5621e59a
+# %% ../../nbs/42c_evaluation.verify.ipynb #a93fbe56
 def check_rate(report, bound, rows, scale=None):
     "A miss rate, overall or of a subgroup, a false-alarm rate, a level called too low, a label missed"
     kind, column, miss = bound["kind"], "risk", bound["kind"] != "false_alarm_rate"
@@ -150,8 +150,8 @@ def check_sequence(report, bound, rows, scale=None):
         if sum(judged) > allowed_misses(len(judged), rate, Fraction(bound["delta"])): break
         proven[threshold] = len(judged), sum(judged)
     t, counted = bound["threshold"], (bound["n_units"], bound["false_alarms" if sign < 0 else "wrong"])
-    report(bound["unit"] == "item" and proven.get(t) == counted, f"{kind}: at most {float(rate):.4g} of {counted[0]} units "
-           f"wrong, threshold {t!r}, {len(proven)} of {len(bound['sequence'])} thresholds proven in order")
+    report(bound["unit"] == "item" and proven.get(t) == counted, f"{kind}: at most {float(rate):.4g} of {counted[0]} "
+           f"units wrong, threshold {t!r}, {len(proven)} of {len(bound['sequence'])} thresholds proven in order")
 
 def check_policy(report, policy, certificate):
     "What the policy does must be what the certificate allows"
