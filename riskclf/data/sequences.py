@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['REDUCES', 'stream_gap', 'stream_images', 'VideoRecipe', 'Window', 'WindowBuffer', 'slide', 'Segment', 'recipe_frames']
 
-# %% ../../nbs/16b_data.sequences.ipynb #35c9f921
+# %% ../../nbs/16b_data.sequences.ipynb #1174267f
 from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core import InputError, hash_json
-from .video import ClipRecipe, VideoError, iter_frames
+from .frames import VideoError, iter_frames
+from .video import ClipRecipe
 
 # %% ../../nbs/16b_data.sequences.ipynb #c42de477
 def stream_gap(
@@ -133,7 +134,7 @@ def slide(
         if (window := buffer.push(time, row)) is not None: yield window
     if (window := buffer.finish()) is not None: yield window
 
-# %% ../../nbs/16b_data.sequences.ipynb #48d70b91
+# %% ../../nbs/16b_data.sequences.ipynb #4aa11643
 class Segment(NamedTuple):
     "A stretch of a video file, in seconds; to its end by default"
     path:object
@@ -141,7 +142,7 @@ class Segment(NamedTuple):
     end_s:float = None
 
 def recipe_frames(
-    data, # path, bytes of a file, `Segment`, or frames uint8 (n, h, w, 3) at the rate of the recipe
+    data, # path, bytes of a file, `Segment`, frames uint8 (n, h, w, 3) at the recipe's rate, or an iterator of (time, frame)
     clip:ClipRecipe, # frame rate and geometry
     report:dict=None, # as in `iter_frames`: what could not be seen
 ): # yields (time in seconds, uint8 (size, size, 3))
@@ -151,6 +152,9 @@ def recipe_frames(
             what = f"an array of {data.dtype} {data.shape}"
             raise VideoError("not a video", f"{what} is no video: give uint8 (n, h, w, 3)")
         yield from ((i/clip.fps, clip.image.apply(f)) for i, f in enumerate(data))
+        return
+    if hasattr(data, "__next__"):
+        yield from ((t, f if f.shape == (clip.size, clip.size, 3) else clip.image.apply(f)) for t, f in data)
         return
     path, start_s, end_s = data if isinstance(data, Segment) else (data, 0., None)
     yield from iter_frames(path, clip.fps, start_s, end_s, clip.image, report)
