@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SCHEDULES', 'RECIPES', 'make_optimizer', 'HalfPrecision', 'make_learner', 'FitReport', 'fit', 'with_labels',
-           'predict_frame', 'recipe_steps', 'build_model', 'train_images']
+           'predict_frame', 'recipe_steps', 'recipe_task', 'build_model', 'train_images']
 
 # %% ../../nbs/32_training.learner.ipynb #17e9046c
 import difflib
@@ -185,7 +185,7 @@ def _facts(learn, epochs, lr, schedule, metric, patience, seed):
                 loss=str(learn.loss_func), train_items=items,
                 trained=sum(p.numel() for p in learn.model.parameters() if p.requires_grad))
 
-# %% ../../nbs/32_training.learner.ipynb #75a8342e
+# %% ../../nbs/32_training.learner.ipynb #a0c5eed6
 def fit(
     learn:Learner, # from `make_learner`
     epochs:int, # times through train
@@ -209,7 +209,6 @@ def fit(
     return FitReport(len(monitor.history), metric, keep.best_epoch, keep.best_value,
                      keep.stopped or monitor.stop_reason, time.monotonic() - begin, [asdict(e) for e in monitor.events])
 
-
 # %% ../../nbs/32_training.learner.ipynb #2c3f06d2
 def _guarded(learn, keep, seed, run):
     "Run, and leave the learner usable however it ends"
@@ -232,7 +231,7 @@ def _guarded(learn, keep, seed, run):
         raise
     finally: learn.loss_func, learn.logger = loss, logger
 
-# %% ../../nbs/32_training.learner.ipynb #4cd674aa
+# %% ../../nbs/32_training.learner.ipynb #52b2c394
 def _probabilities(model, df, recipe, batch_size, device, multilabel):
     "Probabilities of the readable files, float32 (k, C); which those are, bool (n,); reasons of the others"
     model, to_model, probs, errors = model.to(device).eval(), ToModel(recipe), [], []
@@ -246,7 +245,6 @@ def _probabilities(model, df, recipe, batch_size, device, multilabel):
             probs.append(logits.sigmoid() if multilabel else logits.softmax(dim=1))
     good = np.array([e is None for e in errors], dtype=bool)
     return torch.cat(probs).numpy() if probs else None, good, [str(e) for e in errors if e is not None]
-
 
 # %% ../../nbs/32_training.learner.ipynb #5ac7e202
 def with_labels(
@@ -289,7 +287,7 @@ def predict_frame(
     facts = dict(runtime=f"torch {torch.__version__}", precision="float32", recipe_id=recipe.id, skipped=skipped)
     return with_labels(df[good], probs, scale, columns, facts | (meta or {}))
 
-# %% ../../nbs/32_training.learner.ipynb #91f791a9
+# %% ../../nbs/32_training.learner.ipynb #37d18e99
 RECIPES = {
     "default": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=320, resize="pad", pool="avg+max+std",
                     taps=["stage3", "stage4", "final"], drop_rate=0.5, augment={"flip": 1.0}, views=2,
@@ -306,6 +304,11 @@ RECIPES = {
                       drop_rate=0.3, augment="light", batch_size=32, loss="ce", class_weight_power=0.5,
                       label_smoothing=0.05, optimizer="adamw", weight_decay=0.05, epochs=10, lr=[5e-5, 2e-3],
                       schedule="one_cycle"),
+    "violence": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=224, resize="squash", pool="avg",
+                     taps=["final"], streams=["frame", "motion"], num_frames=16, fps=10., hop=0.5, reduce="max",
+                     head="recurrent_hybrid", drop_rate=0.35, recurrent_drop=0.2, augment="violence", views=3,
+                     batch_size=32, loss="focal", gamma=3., optimizer="adamw", weight_decay=0.003, epochs=20, lr=1e-3,
+                     schedule="one_cycle"),
 }
 
 _STEPS = {"backbone": create_backbone, "model": ImageClassifier, "freeze": freeze, "images": ImageRecipe,
@@ -313,7 +316,9 @@ _STEPS = {"backbone": create_backbone, "model": ImageClassifier, "freeze": freez
 _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df", "scale", "recipe", "mean", "std",
           "cbs", "monitor", "splitter", "folder", "resume", "img_size"}
 _KEYS = {step: [k for k in inspect.signature(f).parameters if k not in _GIVEN] for step, f in _STEPS.items()}
-_KEYS["features"] = ["views"]  # pictures a training item counts for when features are cached
+_KEYS |= {"features": ["views"],  # pictures or clips a training item counts for when features are cached
+          "clip": ["num_frames", "fps", "hop"], "video": ["streams", "reduce"],
+          "head": ["head", "stats", "fusion", "compress", "units", "recurrent_drop"]}
 
 def recipe_steps(
     recipe="default", # a name in `RECIPES`, or such a dictionary
@@ -332,7 +337,14 @@ def recipe_steps(
             raise InputError(f"unknown recipe key {key!r}{f', did you mean {near[0]!r}?' if near else ''}")
     return {step: {k: settings[k] for k in keys if k in settings} for step, keys in _KEYS.items()}
 
-# %% ../../nbs/32_training.learner.ipynb #a18f6504
+# %% ../../nbs/32_training.learner.ipynb #1fa0f523
+def recipe_task(
+    recipe="default", # a name in `RECIPES`, or such a dictionary
+    **changes, # keys to change
+) -> str: # 'image', or 'sequence' for videos through the features of their frames
+    "What a recipe takes; `InputError` as in `recipe_steps`"
+    return "sequence" if recipe_steps(recipe, **changes)["head"].get("head") else "image"
+
 def build_model(
     recipe, # name, or dictionary as in `RECIPES`
     scale:RiskScale, # the classes
