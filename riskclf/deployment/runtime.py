@@ -161,7 +161,7 @@ def _nearest(hashes, known, radius):
         found[part[close]] = place[bits[close].argmin(axis=1)]
     return found
 
-# %% ../../nbs/71_deployment.runtime.ipynb #c8fcb7c3
+# %% ../../nbs/71_deployment.runtime.ipynb #0a526907
 def find_seen(
     bundle:Bundle, # that may have seen them
     df, # DataFrame with sha256 and phash (16 hex digits, or '' when not known)
@@ -170,6 +170,7 @@ def find_seen(
     "Which items, or near copies of them, the bundle was trained, validated or calibrated on"
     seen = read_seen(bundle)
     exact = {sha: split for sha, _, split in seen}
-    near = _nearest(_as_bits(df["phash"].fillna("")), _as_bits([p for _, p, _ in seen]), radius)
+    if bundle.task == "video": near = [-1]*len(df)  # clips of one camera look alike in any single frame
+    else: near = _nearest(_as_bits(df["phash"].fillna("")), _as_bits([p for _, p, _ in seen]), radius)
     return [f"exact copy in {exact[sha]}" if sha in exact else f"near copy in {seen[k][2]}" if k >= 0 else ""
             for sha, k in zip(df["sha256"], near)]
