@@ -6,7 +6,7 @@
 __all__ = ['PACKAGES', 'UNLIKE', 'make_provenance', 'write_bundle', 'Bundle', 'load', 'is_unlike', 'speaking_probs',
            'make_timeline', 'decide', 'with_policy']
 
-# %% ../../nbs/70_deployment.bundle.ipynb #0f467f04
+# %% ../../nbs/70_deployment.bundle.ipynb #ada2f058
 import contextlib
 import csv
 import os
@@ -23,11 +23,12 @@ import numpy as np
 from ..core import Decision, InputError, Predictions, RiskScale, risk_score, severity
 from ..data.decode import DECODER
 from ..data.frames import VIDEO_DECODER
-from ..data.images import ImageRecipe
 from ..data.sequences import VideoRecipe
 from .engine import find_sources
 from .format import amend, read_folder, write_folder
-from .runner import check_machine, make_clip_probes, make_probes, make_runner, probe_arrays
+from riskclf.deployment.runner import (
+    check_machine, make_clip_probes, make_probes, make_runner, probe_arrays, recipe_of,
+)
 
 # %% ../../nbs/70_deployment.bundle.ipynb #50c3d5ab
 PACKAGES = ("riskclf", "numpy", "pillow", "simplejpeg", "av", "onnxruntime", "openvino", "torch", "timm", "fastai")
@@ -185,7 +186,7 @@ def write_bundle(
         for name, content in (reports or {}).items(): _put_report(folder, f"reports/{name}", content)
     return write_folder(path, document, fill, overwrite)["id"]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #8f469dbe
+# %% ../../nbs/70_deployment.bundle.ipynb #af7fefcc
 class Bundle:
     "A loaded bundle: `id`, `scale`, `recipe`, `policy`, `calibrator`, `outliers`, `runner`, `machine`, `document`"
     def __init__(self,
@@ -196,7 +197,7 @@ class Bundle:
     ):
         self.path, self.document, self.id = Path(path), document, document["id"]
         self.scale, self.task = RiskScale.from_dict(document["scale"]), document["task"]
-        self.recipe = (VideoRecipe if self.task == "video" else ImageRecipe).from_dict(document["recipe"])
+        self.recipe = recipe_of(self.task, document["recipe"])
         self.calibrator, self.policy = _calibrator(document["calibrator"]), _policy(document["policy"])
         self.outliers = _outliers(self.path, document["outliers"])
         name, about = _choose_runtime(document["runtime"], runtime), document["probes"]
