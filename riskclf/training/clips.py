@@ -20,7 +20,7 @@ from ..data.sequences import Segment, recipe_frames
 from ..data.video import ClipRecipe, augment_clip, clip_spec
 from .loaders import _membership, check_training_data, pick_device
 
-# %% ../../nbs/31d_training.clips.ipynb #f43c8a61
+# %% ../../nbs/31d_training.clips.ipynb #e6a0473e
 def clip_source(
     row, # manifest row with `path`, and for a stretch of a recording `start_s` and `end_s`
 ): # what `recipe_frames` opens: a path or a `Segment`
@@ -33,7 +33,7 @@ def read_clips(
     df, # manifest rows
     clip:ClipRecipe, # frame rate and geometry
     max_cached_bytes:float=2e9, # frames are kept when all fit
-) -> tuple: # which rows are good, bool (n,); their numbers of frames, int (k,); frames, list of uint8 or None; skipped rows
+) -> tuple: # good rows, bool (n,); their numbers of frames, int (k,); frames, list of uint8, or None; skipped rows
     "Read every video once, keep its frames if all fit, list what is bad with the reason"
     frames, lengths, reasons, size = [], [], {}, 0
     for i, row in enumerate(progress(df.to_dict("records"), len(df), "reading videos")):
