@@ -133,7 +133,7 @@ def learn(
     return Learnt(model.eval(), input_recipe, report, learner.class_monitor.to_frame(),
                   "; ".join([text, *more, *filter(None, [report["note"]])]), kind)
 
-# %% ../nbs/78_pipeline.ipynb #9fa086e4
+# %% ../nbs/78_pipeline.ipynb #05b5984c
 def take_actions(
     preds:Predictions, # whose `meta["unlike"]` names items that are unlike the training data
     policy, # `Policy`, or None
@@ -144,7 +144,7 @@ def take_actions(
     unlike = preds.frame["item"].isin(preds.meta.get("unlike", [])).to_numpy()
     if policy.certificate is not None and policy.certificate.bound("precision"): unlike &= actions != "alarm"
     doubtful = preds.frame["item"].isin(preds.meta.get("unseen", [])).to_numpy()
-    if "length_s" in preds.frame: doubtful |= too_long(policy.certificate, preds.frame["length_s"])
+    if "length_s" in preds.frame: doubtful = doubtful | too_long(policy.certificate, preds.frame["length_s"])
     return np.where(unlike | (doubtful & (actions == "clear")), "review", actions)
 
 # %% ../nbs/78_pipeline.ipynb #fddb60ba
