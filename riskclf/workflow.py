@@ -285,18 +285,30 @@ def evaluate(
                   _figures(metrics), more, f"written to {out}")
     return Result(metrics, text, left_out(p) if strict else [])
 
-# %% ../nbs/80_workflow.ipynb #dfd9171c
+# %% ../nbs/80_workflow.ipynb #daf489ed
 def predict(
     bundle, # folder of a bundle
-    *paths, # images, folders or patterns such as 'camera/*.jpg'
+    *paths, # images or videos, folders or patterns such as 'camera/*.jpg'
     threshold:float=None, # alarm at this risk score and above, else clear; drops the certificate
     batch_size:int=8, # most images in one call of the model
-    timeout_s:float=30., # seconds that one file may take
-): # yields a `Decision` for each image, as they come
-    "A decision for each image; what cannot be judged goes to review"
+    timeout_s:float=30., # seconds that one file, or the next frame of a video, may take
+    timeline:str=None, # folder for a picture and a text of what was found in each video
+): # yields a `Decision` for each file, as they come
+    "A decision for each image or video; what cannot be judged goes to review"
     from riskclf.deployment.bundle import load
-    if not paths: raise InputError("nothing to judge: name images, folders or patterns")
-    return load(bundle).predict(*paths, threshold=threshold, batch_size=batch_size, timeout_s=timeout_s)
+    if not paths: raise InputError("nothing to judge: name images, videos, folders or patterns")
+    b = load(bundle)
+    if timeline is not None and (b.task != "video" or b.policy is None):
+        raise InputError("a timeline takes a bundle of videos with a policy")
+    decisions = b.predict(*paths, threshold=threshold, batch_size=batch_size, timeout_s=timeout_s)
+    return decisions if timeline is None else _drawn(b, decisions, make_folder(timeline))
+
+def _drawn(b, decisions, folder):
+    "The same, drawn on the way"
+    from riskclf.deployment.videos import draw_story
+    for d in decisions:
+        if d.timeline: draw_story(b, d, folder)
+        yield d
 
 # %% ../nbs/80_workflow.ipynb #e9fd4074
 def verify(
