@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['VIDEO_DECODER', 'VIDEO_SUFFIXES', 'VIDEO_LIMITS', 'VideoError', 'iter_frames', 'load_frames', 'video_seconds',
-           'video_facts']
+           'load_preview', 'video_facts']
 
-# %% ../../nbs/10d_data.frames.ipynb #7d3788ef
+# %% ../../nbs/10d_data.frames.ipynb #db99e28a
 import contextlib
 import io
 import math
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core import InputError, sha256_bytes, sha256_file, threads
-from .decode import phash
+from .decode import load_image, phash
 
 # %% ../../nbs/10d_data.frames.ipynb #803d4f33
 VIDEO_DECODER = f"video-1 pyav-{version('av')}"
@@ -384,6 +384,15 @@ def video_seconds(
         end = max((end for _, end, _ in _whole_frames(video)), default=0.)
         if not end: raise _no_frames(video)
         return end
+
+# %% ../../nbs/10d_data.frames.ipynb #6e79a808
+def load_preview(
+    source, # path of an image or a video
+    min_side:int=None, # JPEGs may be decoded smaller, both sides at least this long, in pixels; None for full size
+) -> np.ndarray: # uint8 (h, w, 3), RGB, upright
+    "A picture of an item: an image, or the middle of a video; `ImageError` or `VideoError` when there is none"
+    if Path(source).suffix.lower() in VIDEO_SUFFIXES: return load_frames(source, [video_seconds(source) / 2])[0]
+    return load_image(source, min_side)
 
 # %% ../../nbs/10d_data.frames.ipynb #116b5c4d
 def video_facts(
