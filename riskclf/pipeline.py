@@ -6,7 +6,7 @@
 __all__ = ['Prepared', 'prepare_data', 'read_recipe', 'Learnt', 'learn', 'take_actions', 'report', 'score_items', 'Judged',
            'judge', 'data_hash']
 
-# %% ../nbs/78_pipeline.ipynb #fad7c656
+# %% ../nbs/78_pipeline.ipynb #3abac34a
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,13 +23,13 @@ from .data.manifest import load_manifest
 from .data.splits import assign_groups, parse_fractions, split_manifest
 from .deployment.runtime import predict_frame
 from .evaluation.calibration import plot_reliability
-from .evaluation.clips import too_long
+from .evaluation.clips import other_length
 from .evaluation.failures import decision_impact, find_failures, plot_failures
 from .evaluation.labels import apply_label_review
 from .evaluation.metrics import evaluate_predictions, plot_confusion, plot_pr, plot_roc, plot_thresholds
 from .kinds import KINDS, find_kind, without_warnings
 
-# %% ../nbs/78_pipeline.ipynb #7d65377b
+# %% ../nbs/78_pipeline.ipynb #53b3e4a0
 class Prepared(NamedTuple):
     "Checked items with groups and splits; `checked` has the unusable ones too"
     df:pd.DataFrame
@@ -48,7 +48,7 @@ def _shares(split, scale, certify):
     shares = parse_fractions(split)
     if scale.has_alarm and certify: return shares
     if certify: return np.array([shares[0], shares[1], 0, shares[2] + shares[3]])
-    return np.array([1 - shares[1], shares[1], 0, 0])
+    return np.array([shares[0] + shares[2], shares[1], 0, shares[3]])
 
 def _merge_splits(df, scale, certify):
     "The same for splits that came with the data"
@@ -133,7 +133,7 @@ def learn(
     return Learnt(model.eval(), input_recipe, report, learner.class_monitor.to_frame(),
                   "; ".join([text, *more, *filter(None, [report["note"]])]), kind)
 
-# %% ../nbs/78_pipeline.ipynb #9fa086e4
+# %% ../nbs/78_pipeline.ipynb #b60e44b7
 def take_actions(
     preds:Predictions, # whose `meta["unlike"]` names items that are unlike the training data
     policy, # `Policy`, or None
@@ -144,7 +144,7 @@ def take_actions(
     unlike = preds.frame["item"].isin(preds.meta.get("unlike", [])).to_numpy()
     if policy.certificate is not None and policy.certificate.bound("precision"): unlike &= actions != "alarm"
     doubtful = preds.frame["item"].isin(preds.meta.get("unseen", [])).to_numpy()
-    if "length_s" in preds.frame: doubtful |= too_long(policy.certificate, preds.frame["length_s"])
+    if "length_s" in preds.frame: doubtful = doubtful | other_length(policy.certificate, preds.frame["length_s"])
     return np.where(unlike | (doubtful & (actions == "clear")), "review", actions)
 
 # %% ../nbs/78_pipeline.ipynb #fddb60ba

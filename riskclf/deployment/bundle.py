@@ -186,7 +186,7 @@ def write_bundle(
         for name, content in (reports or {}).items(): _put_report(folder, f"reports/{name}", content)
     return write_folder(path, document, fill, overwrite)["id"]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #af7fefcc
+# %% ../../nbs/70_deployment.bundle.ipynb #0601aba8
 class Bundle:
     "A loaded bundle: `id`, `scale`, `recipe`, `policy`, `calibrator`, `outliers`, `runner`, `machine`, `document`"
     def __init__(self,
@@ -204,7 +204,6 @@ class Bundle:
         self.runner = _runner(self.path, self.recipe, document["runtime"], name, num_threads)
         self.machine = check_machine(self.probes, self.runner.answer, self.recipe, about["tolerance"],
                                      about.get("pixel_tolerance", 2))
-        if self.task == "video": self.runner.look = _look(self.outliers)
 
     @cached_property
     def probes(self):
@@ -216,6 +215,15 @@ class Bundle:
         differs = "" if self.machine.same else ", MACHINE DIFFERS"
         return f"Bundle({self.id[:12]}, {self.scale}, {self.runner.runtime}, {certified}{differs})"
 
+    def stream(self,
+        sources:list, # of `Source`
+        batch_size:int=8, # most images in one call of the graph
+        timeout_s:float=30., # seconds that decoding one file, or the next frame of a video, may take
+    ): # yields lists of `Result`, in order
+        "What the graphs say, as `decide` takes it: of videos the distances from training, not the features"
+        how = dict(look=_look(self.outliers)) if self.task == "video" else {}
+        yield from self.runner.stream(sources, batch_size, timeout_s, **how)
+
     def predict(self,
         *inputs, # paths, folders, patterns, bytes of files, uint8 arrays of pixels, or one list of them
         threshold:float=None, # alarm at this risk score and above, else clear; drops the certificate id
@@ -226,7 +234,7 @@ class Bundle:
         if threshold is not None and not 0 <= threshold <= 1:
             raise InputError(f"threshold is {threshold}, wanted a number from 0 to 1")
         sources = find_sources(inputs[0] if len(inputs) == 1 else inputs, self.runner.suffixes)
-        batches = self.runner.stream(sources, batch_size, timeout_s)
+        batches = self.stream(sources, batch_size, timeout_s)
         return (d for results in batches for d in decide(self, results, threshold))
 
 # %% ../../nbs/70_deployment.bundle.ipynb #e611a7c7
@@ -302,7 +310,7 @@ def _review_outliers(bundle, good, actions, reasons, certificate):
     changed = [one(*row) for row in zip(good, actions, reasons)]
     return [a for a, _ in changed], [why for _, why in changed]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #247d71c9
+# %% ../../nbs/70_deployment.bundle.ipynb #420aefab
 def speaking_probs(
     bundle:Bundle, # of pictures or videos
     r, # `Result` that has outputs
@@ -316,11 +324,11 @@ def speaking_probs(
 
 def _of_videos(bundle, good, actions, reasons, certificate):
     "Actions, reasons and certificate ids of videos, where length or gaps forbid to clear"
-    from riskclf.evaluation.clips import TOO_LONG, too_long
+    from riskclf.evaluation.clips import OTHER_LENGTH, other_length
     proof = bundle.policy.certificate if certificate is not None else None
     def one(r, action, why):
         length = float(r.outputs["end_s"][-1] - r.outputs["start_s"][0])
-        limits = [TOO_LONG] if too_long(proof, length)[0] else []
+        limits = [OTHER_LENGTH] if other_length(proof, length)[0] else []
         unseen = [f"nothing can be seen from {a:.1f} to {b:.1f} s" for a, b in r.outputs["gaps"][:3]]
         if limits + unseen and action == "clear": action, why = "review", ()
         return action, (*limits, *unseen, *why), None if limits else certificate

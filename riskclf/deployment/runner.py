@@ -127,7 +127,7 @@ def read_ahead(
             yield got
     finally: reader.left = True
 
-# %% ../../nbs/69e_deployment.runner.ipynb #e8e9eb6b
+# %% ../../nbs/69e_deployment.runner.ipynb #f58a372c
 class _Taken:
     "What is known of one video so far"
     def __init__(self, source, clip):
@@ -144,7 +144,7 @@ class _Taken:
 
 class VideoRunner:
     "A recipe for videos and its graphs, run on all threads"
-    task, suffixes, look = "video", VIDEO_SUFFIXES, None
+    task, suffixes = "video", VIDEO_SUFFIXES
 
     def __init__(self,
         recipe:VideoRecipe, # how a source becomes the graphs' input
@@ -186,7 +186,7 @@ class VideoRunner:
                     recipe_id=self.recipe.id, decoder=VIDEO_DECODER,
                     runtime=f"{self.runtime} {self.graph.runtime_version}", precision=self.graph.precision)
 
-# %% ../../nbs/69e_deployment.runner.ipynb #d7a76398
+# %% ../../nbs/69e_deployment.runner.ipynb #0995f50b
 @patch
 def _encode(self:VideoRunner, images):
     "Rows of some frames: their features side by side, or their pixels; images uint8 (k, streams, size, size, 3)"
@@ -196,7 +196,7 @@ def _encode(self:VideoRunner, images):
     return features.reshape(len(images), -1)
 
 @patch
-def _judge(self:VideoRunner, windows):
+def _judge(self:VideoRunner, windows, look=None):
     "What the graph says of windows: a dict of arrays for each"
     longest = max(len(w.rows) for w in windows)
     if self.encoder_path:
@@ -207,7 +207,7 @@ def _judge(self:VideoRunner, windows):
     else:
         n = self.recipe.clip.num_frames
         found = self.graph(np.stack([w.rows[np.minimum(np.arange(n), len(w.rows) - 1)] for w in windows]))
-    if self.look is not None: found = {"probs": found["probs"], "distance": self.look(found["features"])}
+    if look is not None: found = {"probs": found["probs"], "distance": look(found["features"])}
     return [{k: v[i] for k, v in found.items()} for i in range(len(windows))]
 
 def _opened(recipe):
@@ -231,19 +231,20 @@ def _encoded(runner, frames, batch_size):
             yield from waiting.popleft().result()
     finally: pool.shutdown(wait=True, cancel_futures=True)
 
-# %% ../../nbs/69e_deployment.runner.ipynb #a6152303
+# %% ../../nbs/69e_deployment.runner.ipynb #d0e0cc6a
 @patch
 def stream(self:VideoRunner,
     sources:list, # of `Source`
     batch_size:int=8, # most images in one call of the encoder, or windows in one call of the network
     timeout_s:float=30., # seconds that the next frame of a file may take
+    look=None, # features (k, D) -> distances (k,), kept in their place as `distance`; for recordings of hours
 ): # yields lists of `Result`, in order: probs (n, C), features (n, D), start_s, end_s (n,), gaps
     "What the graphs say of each window of each source"
     if batch_size < 1 or timeout_s <= 0:
         raise InputError(f"batch_size is {batch_size} and timeout_s {timeout_s}: both must be above 0")
     videos, waiting = deque(), []
     def judge():
-        for (video, w), said in zip(waiting, self._judge([w for _, w in waiting]) if waiting else []):
+        for (video, w), said in zip(waiting, self._judge([w for _, w in waiting], look) if waiting else []):
             video.answers.append((w.start_s, w.end_s, said))
             video.waiting -= 1
         waiting.clear()
@@ -262,17 +263,18 @@ def stream(self:VideoRunner,
     judge()
     yield from ([v.result()] for v in videos)
 
-# %% ../../nbs/69e_deployment.runner.ipynb #2de3edef
+# %% ../../nbs/69e_deployment.runner.ipynb #93d93d6f
 @patch
 def windows(self:VideoRunner,
     frames, # iterable of (time in seconds, uint8 (h, w, 3)), at the rate of the recipe
+    look=None, # as in `stream`
 ): # yields (start_s, end_s, dict of `probs` (C,) and `features` (D,))
     "An answer for each window, as soon as its last frame is there"
     buffer = WindowBuffer(self.recipe.clip)
     for moment, images in _opened(self.recipe)(iter(frames), {}):
         window = buffer.push(moment, self._encode(images[None])[0])
-        if window is not None: yield window.start_s, window.end_s, self._judge([window])[0]
-    if (window := buffer.finish()) is not None: yield window.start_s, window.end_s, self._judge([window])[0]
+        if window is not None: yield window.start_s, window.end_s, self._judge([window], look)[0]
+    if (window := buffer.finish()) is not None: yield window.start_s, window.end_s, self._judge([window], look)[0]
 
 @patch
 def answer(self:VideoRunner,

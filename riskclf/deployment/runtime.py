@@ -17,7 +17,7 @@ from .bundle import UNLIKE, Bundle, decide, is_unlike, speaking_probs
 from .engine import Source, find_sources
 from .results import open_results, result_row
 
-# %% ../../nbs/71_deployment.runtime.ipynb #1b73c1e0
+# %% ../../nbs/71_deployment.runtime.ipynb #7a23c52b
 def frame_sources(
     df, # DataFrame with item, path, and for a stretch of a video start_s and end_s
     task:str="image", # 'image' or 'video'
@@ -54,7 +54,7 @@ def predict_frame(
     if is_bundle: meta["bundle_id"] = bundle.id
     if is_bundle and bundle.outliers is not None: meta["unlike"] = []
     sources = frame_sources(df, runner.task)
-    batches = runner.stream(sources, batch_size, timeout_s)
+    batches = (bundle if is_bundle else runner).stream(sources, batch_size, timeout_s)
     for row, r in enumerate(progress(itertools.chain.from_iterable(batches), len(sources), "scoring")):
         reason = r.reason or (None if np.isfinite(r.outputs["probs"]).all() else "no finite probabilities")
         if reason:
@@ -104,7 +104,7 @@ def graph_features(
     np.add.at(out, places, found)
     return out/np.where(count, count, np.nan)[:, None].astype(np.float32)
 
-# %% ../../nbs/71_deployment.runtime.ipynb #a8217930
+# %% ../../nbs/71_deployment.runtime.ipynb #9166b7bf
 def score_files(
     bundle:Bundle, # that decides
     inputs, # as in the `predict` of a bundle
@@ -129,7 +129,7 @@ def score_files(
     return counts
 
 def _rows(bundle, sources, threshold, batch_size, timeout_s, counts):
-    for results in bundle.runner.stream(sources, batch_size, timeout_s):
+    for results in bundle.stream(sources, batch_size, timeout_s):
         for result, decision in zip(results, decide(bundle, results, threshold)):
             counts[decision.action] += 1
             counts["unjudged"] += decision.label is None
