@@ -187,7 +187,7 @@ def measure_factors(
     actions = take_actions(preds, policy)
     return factor_rows(preds, actions, names)
 
-# %% ../nbs/79_packing.ipynb #e4e78be6
+# %% ../nbs/79_packing.ipynb #ad45d45f
 def card_facts(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
@@ -211,7 +211,7 @@ def card_facts(
         factors=measure_factors(preds, policy, df),
         data=dict(name=name, hash=data_hash(df), split=preds.frame["split"].iloc[0], group_source=prepared.group_source,
                   independence=preds.meta["independence"], counts=counts),
-        model=dict(learnt.kind.about(model), weights_hash=weight_hash(model), input=learnt.recipe.to_dict(),
+        model=dict(learnt.kind.about(model), weights_hash=weight_hash(model), input=learnt.kind.input(learnt.recipe),
                    parameters=sum(p.numel() for p in model.parameters()), outliers=outliers),
         task=learnt.kind.task,
         training={k: v for k, v in settings.items() if v is not None} | dict(

@@ -29,7 +29,7 @@ from .evaluation.labels import apply_label_review
 from .evaluation.metrics import evaluate_predictions, plot_confusion, plot_pr, plot_roc, plot_thresholds
 from .kinds import KINDS, find_kind, without_warnings
 
-# %% ../nbs/78_pipeline.ipynb #7d65377b
+# %% ../nbs/78_pipeline.ipynb #53b3e4a0
 class Prepared(NamedTuple):
     "Checked items with groups and splits; `checked` has the unusable ones too"
     df:pd.DataFrame
@@ -48,7 +48,7 @@ def _shares(split, scale, certify):
     shares = parse_fractions(split)
     if scale.has_alarm and certify: return shares
     if certify: return np.array([shares[0], shares[1], 0, shares[2] + shares[3]])
-    return np.array([1 - shares[1], shares[1], 0, 0])
+    return np.array([shares[0] + shares[2], shares[1], 0, shares[3]])
 
 def _merge_splits(df, scale, certify):
     "The same for splits that came with the data"

@@ -137,7 +137,7 @@ def _estimate(prepared, recipe, cache, out, max_miss_rate, unit, seed, changes):
     return [found["statement"], f"to use it, without a certificate: riskclf predict {Path(out)/'bundle'} "
                                 f"--threshold {found['threshold']:.6g} PATH"], found
 
-# %% ../nbs/80_workflow.ipynb #1119be07
+# %% ../nbs/80_workflow.ipynb #b7eb4736
 def train(
     data, # folder of class folders, folder with manifest.csv, or a CSV or parquet file
     *,
@@ -147,7 +147,7 @@ def train(
     alarm_from:str=None, # first alarm class; all but the first by default; 'none' for no alarm and no certificate
     unordered:bool=False, # the classes are types, not levels
     group_by:str=None, # regular expression with one capture group that finds an item's group in its name
-    split:str="60,10,30,0", # percent for train, valid, calibration, test
+    split:str=None, # percent for train, valid, calibration, test; the recipe's or 60,10,30,0 by default
     split_by:str="group", # 'group', or 'time' for the latest period in calibration
     label_review:str=None, # CSV of `check --labels` with decisions in it, to apply
     recipe:str="default", # a name that `riskclf doctor` lists, or a YAML file with the keys of a recipe
@@ -166,7 +166,7 @@ def train(
     mode:str="three-way", # 'three-way', 'high-recall', 'high-precision' or 'argmax'
     min_precision:float=None, # smallest share of right alarms, for high-precision; 0.9 there by default
     marginal:bool=False, # each bound at `confidence` instead of all together
-    certify:bool=True, # set calibration items aside; without, train on all but valid
+    certify:bool=True, # set calibration items aside; without, train on them too
     accept_provable:bool=False, # with too few unsafe items, certify the best rate they can prove
     looks:int=1, # certificates planned for this calibration set; each spends its share of delta
     ledger:str=None, # file that counts them, one for the user by default
@@ -183,6 +183,7 @@ def train(
     check_wish(**wish)
     if (Path(out)/"bundle").exists() and not overwrite:
         raise InputError(f"{Path(out)/'bundle'} exists: name another --out, or add --overwrite")
+    split = split or _recipe_split(recipe, certify)
     p = checked_data(data, split, certify, classes=classes, column=column, alarm_from=alarm_from, unordered=unordered,
                      group_by=group_by, split_by=split_by, seed=seed, label_review=label_review)
     certify, given = certify and p.scale.has_alarm, dict(
@@ -198,7 +199,14 @@ def train(
                  metrics=made.metrics, notes=p.notes, policy=made.policy, estimate=estimate)
     return Result(found, join_lines(made.text, lines), list(made.broken) + (left_out(p) if strict else []))
 
-# %% ../nbs/80_workflow.ipynb #b2e779b2
+# %% ../nbs/80_workflow.ipynb #7c94dd8b
+def _recipe_split(recipe, certify):
+    "The shares that a recipe asks for"
+    from riskclf.pipeline import read_recipe, without_warnings
+    with without_warnings(): from riskclf.training.learner import recipe_steps
+    wanted = recipe_steps(read_recipe(recipe))["data"]
+    return wanted.get("split" if certify else "split_uncertified") or wanted.get("split") or "60,10,30,0"
+
 def _review(p): return p.df.attrs.get("label_review")
 
 def _announce(p, plan_text):
