@@ -6,7 +6,7 @@
 __all__ = ['PACKAGES', 'UNLIKE', 'Runner', 'make_probes', 'MachineCheck', 'check_machine', 'make_provenance', 'write_bundle',
            'Bundle', 'load', 'decide', 'with_policy']
 
-# %% ../../nbs/70_deployment.bundle.ipynb #e009d61b
+# %% ../../nbs/70_deployment.bundle.ipynb #252ce61e
 import contextlib
 import csv
 import io
@@ -29,6 +29,7 @@ from ..data.decode import DECODER, ImageError
 from ..data.images import ImageRecipe
 from .engine import find_sources, stream_batches
 from .format import amend, read_folder, write_folder
+from .promises import call_classes, keep_promises, load_promises, save_promises
 from ..models.graph import Graph
 
 # %% ../../nbs/70_deployment.bundle.ipynb #a65cade2
@@ -157,7 +158,7 @@ def _put_probes(folder, graphs, recipe, images, probs, tolerance):
                              f"more than {tolerance:g}: export it again, in float32")
     np.savez_compressed(folder/"probes.npz", **_probe_arrays(images, reference, recipe))
 
-# %% ../../nbs/70_deployment.bundle.ipynb #44653613
+# %% ../../nbs/70_deployment.bundle.ipynb #3f47e308
 def _check_made_by(policy, facts):
     "A certificate holds for the graph and recipe that it names, and for no other"
     made = {} if policy is None or policy.certificate is None else policy.certificate.to_dict()["made_by"]
@@ -196,11 +197,13 @@ def _put_weights(folder, weights):
         from safetensors.numpy import save_file
         save_file({k: np.ascontiguousarray(v) for k, v in weights.items()}, folder/"weights.safetensors")
 
-def _put_calibration(folder, calibration):
+def _put_calibration(folder, calibration, certificates=()):
     if isinstance(calibration, Predictions):
-        from riskclf.evaluation.certificate import save_calibration
-        save_calibration(calibration, folder/"calibration.csv")
+        from riskclf.evaluation.proof import save_rows
+        save_rows(calibration, folder/"calibration.csv", certificates)
     else: shutil.copyfile(calibration, folder/"calibration.csv")
+
+def _all_certificates(policy, more): return [c for c in (policy and policy.certificate, *more) if c]
 
 def _put_report(folder, name, content):
     "Write text or bytes, or copy a file or folder"
@@ -211,7 +214,7 @@ def _put_report(folder, name, content):
     elif Path(content).is_dir(): shutil.copytree(content, target)
     else: shutil.copyfile(content, target)
 
-# %% ../../nbs/70_deployment.bundle.ipynb #451e8b25
+# %% ../../nbs/70_deployment.bundle.ipynb #e287e68f
 def write_bundle(
     path, # folder to make, str or Path
     scale:RiskScale, # the classes
@@ -222,10 +225,12 @@ def write_bundle(
     weights=None, # name -> array, or a .safetensors file
     calibrator=None, # `Calibrator`, or None to report probabilities as they are
     policy=None, # `Policy` with its certificate, or None: then everything goes to review
-    calibration=None, # `Predictions` that the policy was certified on, or the CSV of `save_calibration`
+    calibration=None, # `Predictions` that the policy was certified on, or the CSV of `save_rows`
     seen=None, # DataFrame with sha256, phash, split of all items used in any way
     probes=None, # uint8 (n, size, size, 3), made up by default
     probe_probs=None, # what the reference (torch) says of them, float (n, C); the ONNX graph's answer by default
+    certificates=(), # more of them on the same items: of levels, of selective answers
+    bins=(), # `ConditionBins` of measured conditions, fixed on training items
     outliers=None, # `Outliers` fitted on features that this graph gave, or None: no picture is too unlike the others
     sbom:str=None, # bill of materials, CycloneDX JSON, from `make_sbom`; None leaves it out
     card:str="", # the model card, Markdown
@@ -250,16 +255,17 @@ def write_bundle(
         document["outliers"] = _put_outliers(folder, outliers, runner.graph, images)
         _put_probes(folder, document["runtime"]["graphs"], recipe, images, probe_probs, tolerance)
         if weights is not None: _put_weights(folder, weights)
-        if calibration is not None: _put_calibration(folder, calibration)
+        if calibration is not None: _put_calibration(folder, calibration, _all_certificates(policy, certificates))
+        save_promises(folder, certificates, bins)
         if seen is not None: _put_seen(folder, seen)
         if sbom is not None: (folder/"sbom.json").write_text(sbom, encoding="utf-8")
         (folder/"README.md").write_text(card, encoding="utf-8")
         for name, content in (reports or {}).items(): _put_report(folder, f"reports/{name}", content)
     return write_folder(path, document, fill, overwrite)["id"]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #6be55c14
+# %% ../../nbs/70_deployment.bundle.ipynb #bb3da8e3
 class Bundle:
-    "A loaded bundle: `id`, `scale`, `recipe`, `policy`, `calibrator`, `outliers`, `runner`, `machine`, `document`"
+    "A loaded bundle: `id`, `scale`, `recipe`, `policy`, `promises`, `calibrator`, `outliers`, `runner`, `document`"
     def __init__(self,
         path, # folder, str or Path
         document:dict, # its `bundle.json`, checked
@@ -269,7 +275,7 @@ class Bundle:
         self.path, self.document, self.id = Path(path), document, document["id"]
         self.scale, self.recipe = RiskScale.from_dict(document["scale"]), ImageRecipe.from_dict(document["recipe"])
         self.calibrator, self.policy = _calibrator(document["calibrator"]), _policy(document["policy"])
-        self.outliers = _outliers(self.path, document["outliers"])
+        self.outliers, self.promises = _outliers(self.path, document["outliers"]), load_promises(self.path)
         graph = document["runtime"]["graphs"][_choose_runtime(document["runtime"], runtime)]
         self.runner, about = Runner(self.recipe, self.path/graph, num_threads), document["probes"]
         self.machine = check_machine(self.probes, self.runner.graph, self.recipe, about["tolerance"],
@@ -358,7 +364,12 @@ def _review_outliers(bundle, good, actions, reasons, certificate):
     changed = [one(*row) for row in zip(odd, actions, reasons)]
     return [a for a, _ in changed], [why for _, why in changed]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #b8ef4ed1
+# %% ../../nbs/70_deployment.bundle.ipynb #4b10b77d
+def _keep(bundle, raw, actions, reasons, certificate):
+    "What further promises do to the actions of the policy"
+    right = certificate is not None and bundle.policy.certificate.bound("precision") is not None
+    return keep_promises(bundle.promises, bundle.scale, raw, actions, reasons, right)
+
 def decide(
     bundle:Bundle, # whose policy and calibrator speak
     results:list, # of `Result`: `probs` float (C,) among the outputs, or a reason
@@ -369,9 +380,10 @@ def decide(
     raw = np.array([r.outputs["probs"] for r in good], dtype=np.float64).reshape(-1, bundle.scale.num_classes)
     honest = raw if bundle.calibrator is None else bundle.calibrator.apply(raw)
     actions, reasons, certificate = _actions(bundle, raw, threshold)
+    if threshold is None and bundle.machine.same: actions, reasons = _keep(bundle, raw, actions, reasons, certificate)
     actions, reasons = _review_outliers(bundle, good, actions, reasons, certificate)
     rows, names = {id(r): i for i, r in enumerate(good)}, bundle.scale.names
-    labels, severities = raw.argmax(axis=1), severity(bundle.scale, honest)
+    labels, severities = call_classes(bundle.promises, raw), severity(bundle.scale, honest)
     def one(r):
         common = dict(item=r.source.item, path=r.source.path, bundle_id=bundle.id, certificate_id=certificate)
         if (i := rows.get(id(r))) is None:
@@ -382,12 +394,13 @@ def decide(
                         action=str(actions[i]), reasons=tuple(reasons[i]))
     return [one(r) for r in results]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #77555f23
+# %% ../../nbs/70_deployment.bundle.ipynb #05d10633
 def with_policy(
     path, # bundle to start from, str or Path
     out, # folder of the new bundle, str or Path
     policy, # `Policy` certified on `calibration`
     calibration:Predictions, # what the bundle's graph said of the calibration items
+    certificates=(), # more of them on the same items; those of the old bundle were about other items
     overwrite:bool=False, # replace a bundle that stands at `out`
 ) -> str: # id of the new bundle
     "A child of a bundle with another policy; `InputError` when the scores are those of another graph"
@@ -398,6 +411,7 @@ def with_policy(
     seen = [tuple(row) for row in _read_csv(path/"seen.csv")] if (path/"seen.csv").exists() else []
     seen += [(sha, "", "calibration") for sha in item_hashes(calibration)]
     def fill(folder):
-        _put_calibration(folder, calibration)
+        _put_calibration(folder, calibration, _all_certificates(policy, certificates))
+        save_promises(folder, certificates)
         _write_seen(folder, seen)
     return amend(path, out, dict(policy=policy.to_dict(), training_hashes="training.txt"), fill, overwrite)["id"]
