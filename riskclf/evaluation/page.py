@@ -127,7 +127,7 @@ def markdown(
         else: out.append(f"<p>{_inline(' '.join(lines))}</p>")
     return "\n".join(out)
 
-# %% ../../nbs/49d_evaluation.page.ipynb #804935f1
+# %% ../../nbs/49d_evaluation.page.ipynb #b53209e8
 _STYLE = """
 :root { --ink: #1c2430; --soft: #5a6472; --line: #d9dee5; --blue: #1f5a96;
   --bad: #a4262c; --good: #1d6b3c; --open: #8a5a00; }
@@ -173,6 +173,11 @@ code { font: .86em ui-monospace, Menlo, Consolas, monospace; background: #f3f5f8
   border-radius: 3px; }
 details { border: 1px solid var(--line); border-radius: 6px; padding: .5rem 1rem; margin: .8rem 0; }
 summary { cursor: pointer; font-weight: 600; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --ink: #e4e8ed; --soft: #a3adb8; --line: #39424d; --blue: #7db4ec; --bad: #f0868c; --good: #6fc48f;
+    --open: #e0ac52; color-scheme: dark; }
+  body { background: #14181d; } .good, .bad, .open, code { background: #1e242b; }
+  .gallery img, .lost { background: #1e242b; } figure .scroll img { background: #fff; border-radius: 4px; } }
 @media (max-width: 34rem) { body { font-size: 15px; } h2 { margin-top: 2.2rem; } nav { columns: 1; } }
 @media print { body { font-size: 10.5pt; } main { max-width: none; padding: 0; } nav { break-after: page; }
   h2, h3 { break-after: avoid; } tr { break-inside: avoid; } .scroll { overflow: visible; } table { font-size: 8pt; }
