@@ -20,7 +20,7 @@ from .evaluation.subgroups import ConditionBins, subgroup_masks
 from .evaluation.uncertainty import risk_coverage
 from .verdict import Signoff, _drawn
 
-# %% ../nbs/80e_assurance.ipynb #dec7c2ca
+# %% ../nbs/80e_assurance.ipynb #670b449c
 def levels_part(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -29,9 +29,9 @@ def levels_part(
     if not scale.ordered or len(scale) < 3:
         return paragraph("The classes are not three levels or more, so none is called too low but by a miss.")
     if not made:
-        return paragraph("How often a level is called too low is not proven: the label is the most probable class. Given "
-                         "enough items of each level, riskclf certify BUNDLE --on DATA --max-under-call 0.05 --out NEW "
-                         "proves it.", kind="open")
+        return paragraph("How often a level is called too low is not proven: the label is the most probable class. "
+                         "Given enough items of each level, riskclf certify BUNDLE --on DATA --max-under-call 0.05 "
+                         "--out NEW proves it.", kind="open")
     rates = level_rates(s.preds, call_levels(made, s.preds.probs))
     bounds = {(b["of"], b["kind"]): b for b in made.bounds}
     rows = [(b["of"], "below it" if kind == "under_call" else "two or more below", b["max_rate"], b["confidence"],
@@ -100,7 +100,7 @@ def _measured_subgroups(s, facts):
     return {name: rate_figure(s.actions == "clear", mask & s.preds.unsafe, s.preds.groups, nothing="no unsafe items")
             for name, mask in masks.items()}
 
-# %% ../nbs/80e_assurance.ipynb #4fba051b
+# %% ../nbs/80e_assurance.ipynb #1a83ff82
 def selective_part(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -108,7 +108,7 @@ def selective_part(
     made = s.promises and s.promises.selective
     if not made:
         return paragraph("No error rate is proven for the answers that the model is sure of. riskclf certify BUNDLE "
-                         "--on DATA --max-error 0.05 --out NEW proves one, and what is less sure then goes to a person.",
+                         "--on DATA --max-error 0.05 --out NEW proves one, and what is less sure then goes to people.",
                          kind="note")
     bound = next(b for b in made.bounds if b["kind"] in SELECTIVE)
     try: rates = selective_rates(made, s.preds)
