@@ -128,7 +128,7 @@ def markdown(
         else: out.append(f"<p>{_inline(' '.join(lines))}</p>")
     return "\n".join(out)
 
-# %% ../../nbs/49d_evaluation.page.ipynb #30849306
+# %% ../../nbs/49d_evaluation.page.ipynb #76ef068d
 _STYLE = """
 :root { --ink: #1c2430; --soft: #5a6472; --line: #d9dee5; --blue: #1f5a96;
   --bad: #a4262c; --good: #1d6b3c; --open: #8a5a00; }
@@ -184,7 +184,8 @@ summary { cursor: pointer; font-weight: 600; }
 @media print { body { font-size: 10.5pt; } main { max-width: none; padding: 0; } nav { break-after: page; }
   h2, h3 { break-after: avoid; } tr { break-inside: avoid; } .scroll { overflow: visible; } table { font-size: 8pt; }
   td, td.fig, td.text, th.text, img.wide { min-width: 0; }
-  details::details-content { content-visibility: visible; block-size: auto; } a { color: inherit; text-decoration: none; } }
+  details::details-content { content-visibility: visible; block-size: auto; }
+  a { color: inherit; text-decoration: none; } }
 """
 
 # %% ../../nbs/49d_evaluation.page.ipynb #2a203977
