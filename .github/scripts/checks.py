@@ -16,7 +16,7 @@ SCRIPTS = ROOT / ".github" / "scripts"
 BIN = Path(sys.executable).parent
 LIGHT = re.compile(
     r"^(core|data\.(images|decode|frames|video|sequences)|models\.graph|evaluation\.(bounds|calibration|certificate|events|intervals"
-    r"|ledger|levels|outliers|policy|subgroups|verify)|deployment\..*|doctor|commands|certifying|workflow|signoff"
+    r"|ledger|levels|outliers|policy|subgroups|verify)|deployment\..*|doctor|commands|certifying|exporting|workflow|signoff"
     r"|comparison|signatures|cli)$"
 )
 
