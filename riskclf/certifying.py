@@ -12,7 +12,7 @@ from .commands import Result, check_wish, join_lines, json_values, labelled_data
 from .core import InputError, load_predictions, write_json
 from .doctor import ledger_file
 
-# %% ../nbs/79d_certifying.ipynb #5a6cb078
+# %% ../nbs/79d_certifying.ipynb #4006ce00
 def _make_policy(calibration, valid, wish, exploring):
     "The policy, and the table of `explore` where it was asked for"
     from riskclf.evaluation.ledger import Ledger, explore
@@ -47,6 +47,7 @@ def _certify_site(path, on, classes, column, wish, exploring, out):
     "The same, with a new bundle at `out`"
     from riskclf.deployment.bundle import load, with_policy
     from riskclf.deployment.runtime import find_seen, predict_frame
+    from riskclf.evaluation.clips import limit_to_clips
     from riskclf.evaluation.policy import policy_rates
     if not out: raise InputError("a site's certificate makes a new bundle: say where with --out")
     if Path(out).exists(): raise InputError(f"{out} exists: a bundle is never changed, name another --out")
@@ -57,6 +58,7 @@ def _certify_site(path, on, classes, column, wish, exploring, out):
     preds = predict_frame(b, fresh.assign(split="calibration"))
     preds.meta["independence"] = "enforced"
     policy, table = _make_policy(preds, None, wish, exploring)
+    policy = limit_to_clips(policy, preds)
     with_policy(path, out, policy, preds)
     return policy, table, policy_rates(policy, preds), str(out)
 

@@ -198,7 +198,7 @@ def train(
                  metrics=made.metrics, notes=p.notes, policy=made.policy, estimate=estimate)
     return Result(found, join_lines(made.text, lines), list(made.broken) + (left_out(p) if strict else []))
 
-# %% ../nbs/80_workflow.ipynb #60560ae2
+# %% ../nbs/80_workflow.ipynb #b2e779b2
 def _review(p): return p.df.attrs.get("label_review")
 
 def _announce(p, plan_text):
@@ -216,7 +216,7 @@ def _train(p, out, wish, settings, changes, resume, overwrite, unit, max_miss_ra
     _log.info(learnt.text)
     made, lines, estimate = pack(p, learnt, out, wish, settings, Path(data).resolve().name, overwrite), [], None
     (out/"estimate.json").unlink(missing_ok=True)
-    if p.scale.has_alarm and made.certificate is None and learnt.report["cached"]:
+    if p.scale.has_alarm and made.certificate is None and learnt.report["cached"] and learnt.kind.task == "image":
         lines, estimate = _estimate(p, recipe, cache, out, max_miss_rate, unit, seed, changes)
     return made, lines, estimate
 
@@ -250,7 +250,7 @@ def _by_condition(preds, df, policy, conditions, out):
     return ["largest gaps between conditions:", gaps.to_string(index=False)], dict(
         condition_gaps=json.loads(gaps.to_json(orient="records")))
 
-# %% ../nbs/80_workflow.ipynb #1b3dd198
+# %% ../nbs/80_workflow.ipynb #6e281f13
 def evaluate(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes
@@ -264,18 +264,20 @@ def evaluate(
 ) -> Result:
     "Metrics with intervals, predictions, pictures and failures of a bundle on labelled data"
     from riskclf.deployment.bundle import load
-    from riskclf.deployment.runtime import find_seen, predict_frame
-    from riskclf.pipeline import report
+    from riskclf.deployment.runtime import find_seen
+    from riskclf.pipeline import report, score_items
     b = load(bundle)
+    if b.task == "video" and conditions == "measured":
+        raise InputError("conditions are measured on pictures: name columns of the manifest for videos")
     p = labelled_data(b, data, classes, column)
     seen = find_seen(b, p.df)
     fresh = p.df if allow_seen else p.df[[not s for s in seen]]
     if not len(fresh):
         raise InputError(f"all {len(p.df)} items were seen in training: bring new ones, or add --allow-seen")
-    preds = predict_frame(b, fresh)
+    preds = score_items(b, fresh, make_folder(out))
     notes = [*p.notes, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
              + (", and are kept" if allow_seen else ", and are left out")]
-    metrics = report(preds, b.policy, b.calibrator, make_folder(out), p.df)
+    metrics = report(preds, b.policy, b.calibrator, out, p.df)
     more, found = _by_condition(preds, fresh, b.policy, conditions, Path(out))
     metrics |= dict(bundle_id=b.id, seen=sum(map(bool, seen)), notes=notes, **found)
     write_json(Path(out)/"metrics.json", metrics)
@@ -283,18 +285,30 @@ def evaluate(
                   _figures(metrics), more, f"written to {out}")
     return Result(metrics, text, left_out(p) if strict else [])
 
-# %% ../nbs/80_workflow.ipynb #dfd9171c
+# %% ../nbs/80_workflow.ipynb #daf489ed
 def predict(
     bundle, # folder of a bundle
-    *paths, # images, folders or patterns such as 'camera/*.jpg'
+    *paths, # images or videos, folders or patterns such as 'camera/*.jpg'
     threshold:float=None, # alarm at this risk score and above, else clear; drops the certificate
     batch_size:int=8, # most images in one call of the model
-    timeout_s:float=30., # seconds that one file may take
-): # yields a `Decision` for each image, as they come
-    "A decision for each image; what cannot be judged goes to review"
+    timeout_s:float=30., # seconds that one file, or the next frame of a video, may take
+    timeline:str=None, # folder for a picture and a text of what was found in each video
+): # yields a `Decision` for each file, as they come
+    "A decision for each image or video; what cannot be judged goes to review"
     from riskclf.deployment.bundle import load
-    if not paths: raise InputError("nothing to judge: name images, folders or patterns")
-    return load(bundle).predict(*paths, threshold=threshold, batch_size=batch_size, timeout_s=timeout_s)
+    if not paths: raise InputError("nothing to judge: name images, videos, folders or patterns")
+    b = load(bundle)
+    if timeline is not None and (b.task != "video" or b.policy is None):
+        raise InputError("a timeline takes a bundle of videos with a policy")
+    decisions = b.predict(*paths, threshold=threshold, batch_size=batch_size, timeout_s=timeout_s)
+    return decisions if timeline is None else _drawn(b, decisions, make_folder(timeline))
+
+def _drawn(b, decisions, folder):
+    "The same, drawn on the way"
+    from riskclf.deployment.videos import draw_story
+    for d in decisions:
+        if d.timeline: draw_story(b, d, folder)
+        yield d
 
 # %% ../nbs/80_workflow.ipynb #e9fd4074
 def verify(

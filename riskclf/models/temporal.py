@@ -8,23 +8,19 @@ __all__ = ['FRAME_STATS', 'SEQUENCE_MODELS', 'pad_sequences', 'SequenceModel', '
            'save_sequence_model', 'load_sequence_model', 'sequence_graph', 'run_sequence_graph', 'sequence_difference',
            'export_sequence_graph']
 
-# %% ../../nbs/24_models.temporal.ipynb #47fcd315
+# %% ../../nbs/24_models.temporal.ipynb #b173aef3
 import json
-import os
-import tempfile
-import warnings
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ..core import InputError, atomic_path, threads
+from ..core import InputError, atomic_path
+from .clips import graph_difference, graph_runner, write_graph
 from .heads import Head
-from .image import to_openvino
 
 # %% ../../nbs/24_models.temporal.ipynb #7fb3458d
 def pad_sequences(
@@ -206,11 +202,11 @@ class FrameScale(nn.Module):
 
     def forward(self, x): return (x - self.mean) / self.std
 
-# %% ../../nbs/24_models.temporal.ipynb #b90d9174
+# %% ../../nbs/24_models.temporal.ipynb #246d3fad
 def _compression(num_inputs, width): return nn.Sequential(nn.Linear(num_inputs, width), nn.ReLU(), nn.LayerNorm(width))
 
 class _Part(nn.Module):
-    "Compression of some streams, recurrent layers, attention: [(n, T, D)] to (n, units of the last layer)"
+    "Compression, recurrent layers and attention of some streams: [(n, T, D)] to (n, last units)"
     def __init__(self, streams, compress, units, drop_rate, recurrent_drop):
         super().__init__()
         width = compress // len(streams)
@@ -226,7 +222,7 @@ class _Part(nn.Module):
 
     def forward(self, streams, mask): return self.pool(self.states(streams, mask), mask)
 
-# %% ../../nbs/24_models.temporal.ipynb #fb4cc558
+# %% ../../nbs/24_models.temporal.ipynb #767c06a8
 class RecurrentHybrid(SequenceModel):
     "Compressed frames, recurrent layers with residual connections, temporal attention, a linear layer"
     def __init__(self,
@@ -247,7 +243,7 @@ class RecurrentHybrid(SequenceModel):
         if fusion not in ("late", "early"): raise InputError(f"fusion={fusion!r}: wanted 'late' or 'early'")
         self.config = dict(name="recurrent_hybrid", num_features=int(num_features), num_classes=int(num_classes),
                            streams=streams, fusion=fusion, compress=int(compress), units=list(units),
-                           drop_rate=float(drop_rate), recurrent_drop=float(recurrent_drop), multilabel=bool(multilabel))
+                           drop_rate=float(drop_rate), recurrent_drop=float(recurrent_drop), multilabel=self.multilabel)
         self.scale, self.groups = FrameScale(num_features), [[d] for d in streams] if fusion == "late" else [streams]
         self.parts = nn.ModuleList([_Part(g, compress, units, drop_rate, recurrent_drop) for g in self.groups])
         self.num_features = units[-1] * len(self.parts)
@@ -312,7 +308,7 @@ def load_sequence_model(
     model.load_state_dict(load_file(str(path)))
     return model.eval()
 
-# %% ../../nbs/24_models.temporal.ipynb #de733473
+# %% ../../nbs/24_models.temporal.ipynb #89468fa6
 class _SequenceGraph(nn.Module):
     "Sequences and masks in, probabilities and features out"
     def __init__(self, model):
@@ -334,21 +330,13 @@ def run_sequence_graph(
     runtime:str="onnxruntime", # or 'openvino'
 ): # called with float32 (n, T, D) and bool (n, T), gives a dict of `probs` and `features`
     "A function that runs a graph of sequences on the thread budget"
-    if runtime == "openvino":
-        import openvino as ov
-        settings = {"INFERENCE_NUM_THREADS": threads(), "INFERENCE_PRECISION_HINT": "f32"}
-        model = ov.Core().compile_model(str(path), "CPU", settings)
-        return lambda x, mask: {k: np.array(v) for k, v in zip(("probs", "features"), model((x, mask)).values())}
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads(), 4
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return lambda x, mask: dict(zip(("probs", "features"),
-                                    session.run(["probs", "features"], {"sequence": x, "mask": mask})))
+    run = graph_runner(path, runtime)
+    return lambda x, mask: run(dict(sequence=x, mask=mask))
 
-# %% ../../nbs/24_models.temporal.ipynb #728e90ee
+# %% ../../nbs/24_models.temporal.ipynb #9aa60056
 def _example(num_features, lengths, seed=0):
     rng = np.random.default_rng(seed)
-    return pad_sequences([rng.normal(size=(n, num_features)) for n in lengths])
+    return dict(zip(("sequence", "mask"), pad_sequences([rng.normal(size=(n, num_features)) for n in lengths])))
 
 def sequence_difference(
     model:SequenceModel, # put in eval mode
@@ -357,12 +345,7 @@ def sequence_difference(
     lengths=(7, 1, 19, 12, 30), # frames of the videos to compare on
 ) -> float: # largest difference of a probability, or of a feature in units of the largest one
     "How far a graph is from torch, on random videos with padding"
-    x, mask = _example(model.frame_features, lengths)
-    with torch.no_grad(): want = sequence_graph(model)(x, mask)
-    got = run_sequence_graph(path, runtime)(x.numpy(), mask.numpy())
-    pairs = [(a.numpy(), got[n]) for a, n in zip(want, ("probs", "features"))]
-    if any(a.shape != b.shape for a, b in pairs): return float("inf")
-    return max(float(np.abs(a - b).max() / max(1., np.abs(a).max())) for a, b in pairs)
+    return graph_difference(sequence_graph(model), _example(model.frame_features, lengths), path, runtime)
 
 def export_sequence_graph(
     model:SequenceModel, # put in eval mode
@@ -370,19 +353,6 @@ def export_sequence_graph(
     tolerance:float=1e-4, # largest difference to torch, as in `sequence_difference`
 ) -> Path: # the file
     "Write the graph for any number and length of videos; `InputError` when it does not agree with torch"
-    path = Path(path)
-    if path.suffix not in (".onnx", ".xml"): raise InputError(f"{path.name}: a sequence graph ends in .onnx or .xml")
     axes = {"sequence": {0: "n", 1: "t"}, "mask": {0: "n", 1: "t"}, "probs": {0: "n"}, "features": {0: "n"}}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as tmp:
-        made, runtime = Path(tmp)/"graph.onnx", "onnxruntime"
-        with warnings.catch_warnings(action="ignore"), torch.no_grad():
-            torch.onnx.export(sequence_graph(model), _example(model.frame_features, (6, 4)), str(made),
-                              input_names=["sequence", "mask"], output_names=["probs", "features"],
-                              dynamic_axes=axes, opset_version=17, dynamo=False)
-        if path.suffix == ".xml": made, runtime = to_openvino(made, made.with_suffix(".xml")), "openvino"
-        if (off := sequence_difference(model, made, runtime)) > tolerance:
-            raise InputError(f"the {runtime} graph of {model.config['name']} differs from torch by {off:.2g}")
-        if path.suffix == ".xml": os.replace(made.with_suffix(".bin"), path.with_suffix(".bin"))
-        os.replace(made, path)
-    return path
+    made_from, check = (_example(model.frame_features, lengths) for lengths in ((6, 4), (7, 1, 19, 12, 30)))
+    return write_graph(sequence_graph(model), made_from, check, axes, path, tolerance)
