@@ -8,9 +8,10 @@ is printed with the smallest and the largest. `d` is the time of one file throug
 image through the graph alone, each with all cores at work: no arrangement can be faster than d + m, so torch's time
 over d + m is the most that `times faster` can be (`at most`). `cpu` is the same
 comparison in processor time, which does not suffer from other programs: what the decoder and the graph alone spend on
-an item, as a share of what a decision costs. `--int8` adds a row of the same network exported to 8 bits beside the same
-torch eager in float32, and `--cost` a table of what int8 costs on real data: a bundle that `riskclf train` made is
-exported as `riskclf export --int8` does it, and both decide about everything outside training. Peak memory is that of a fresh process that streams decisions to disk.
+an item, as a share of what a decision costs. `--int8` adds a table of the same network exported to 8 bits, beside the
+same torch eager in float32, and `--cost` one of what int8 costs on real data: a bundle that `riskclf train` made is
+exported as `riskclf export --int8` does it, and both decide about everything outside training. Peak memory is that of
+a fresh process that streams decisions to disk.
 What is printed is also written to results/predict_speed.md.
 """
 
@@ -205,15 +206,14 @@ def cost(bundle_path, data, folder):
     items = items[items["split"] != "train"]
     before, after = (predict_frame(b, items) for b in (parent, child))
     actions = [b.policy.decide(p.risk)[0] for b, p in ((parent, before), (child, after))]
-    say(f"\nint8 on {Path(data).name}: {len(items)} items outside training, {result.data['record']['items']} of them for "
-        f"calibration; {len(result.data['int8']['kept'])} layers left in float32; certificate in "
-        f"{child.policy.certificate.made_by['precision']}, {'verified' if verify(folder / 'export').ok else 'NOT VERIFIED'}"
-        "\n")
+    record, kept = result.data["record"], len(result.data["int8"]["kept"])
+    report, proof = verify(folder / "export"), child.policy.certificate.made_by["precision"]
+    say(f"\nint8 on {Path(data).name}: {len(items)} items outside training, {record['items']} of them for calibration; "
+        f"{kept} layers left in float32; certificate in {proof}, {'verified' if report.ok else 'NOT VERIFIED'}\n")
     say("| figure | float32 | int8 | int8 less float32 |\n|---|---|---|---|")
     for metric in ("auroc", "auprc", "balanced_accuracy"):
         alone = [format_figure(group_bootstrap(metric_statistic(p, metric), seed=0)) for p in (before, after)]
         say(f"| {metric} | {alone[0]} | {alone[1]} | {format_figure(paired_difference(after, before, metric))} |")
-    record = result.data["record"]
     say(f"| decided otherwise, calibration items | | | {record['changed']} of {record['items']} |")
     say(f"| decided otherwise, all these items | | | {(actions[0] != actions[1]).sum()} of {len(items)} |")
     for b in record["bounds"]:
@@ -226,7 +226,8 @@ def cost(bundle_path, data, folder):
             took = seconds(lambda b=b: list(b.predict(paths)))[0] / len(paths)
             if turn: pair.setdefault(name, []).append(1e3 * took)
     ms = {k: statistics.median(v) for k, v in pair.items()}
-    say(f"| ms a decision, all threads | {ms['float32']:.2f} | {ms['int8']:.2f} | {ms['float32'] / ms['int8']:.2f} times |")
+    times = ms["float32"] / ms["int8"]
+    say(f"| ms a decision, all threads | {ms['float32']:.2f} | {ms['int8']:.2f} | {times:.2f} times faster |")
 
 
 def main():
@@ -235,7 +236,7 @@ def main():
     parser.add_argument("--models", nargs="+", default=["tf_efficientnet_lite0", "resnet18"])
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1, 32])
     parser.add_argument("--int8", action="store_true", help="each network in 8 bits too (needs nncf)")
-    parser.add_argument("--cost", nargs=2, metavar=("BUNDLE", "DATA"), help="what int8 costs a trained bundle on its data")
+    parser.add_argument("--cost", nargs=2, metavar=("BUNDLE", "DATA"), help="what int8 costs on real data")
     parser.add_argument("--no-memory", action="store_true", help="leave out the runs over 1,000 and 10,000 files")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "predict_speed.md")
     args = parser.parse_args()

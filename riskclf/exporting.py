@@ -55,7 +55,7 @@ def find_items(
     found.attrs = prepared.df.attrs
     return found
 
-# %% ../nbs/79e_exporting.ipynb #7ed2fa6a
+# %% ../nbs/79e_exporting.ipynb #5775d469
 _RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 def _parent_graph(bundle, to, work):
@@ -74,14 +74,14 @@ def _int8_graph(bundle, graph, items, work, most):
         return rows.sample(min(n, len(rows)), random_state=0)["path"].tolist()
     train, valid = paths("train", 200), paths("valid", 200)
     if len(train) < 20 or len(valid) < 10:
-        raise InputError(f"the data has {len(train)} training and {len(valid)} valid items of the bundle: int8 takes at "
-                         "least 20 and 10 of them, so give the data that it was trained on")
+        raise InputError(f"the data has {len(train)} training and {len(valid)} valid items of the bundle: int8 takes "
+                         "at least 20 and 10 of them, so give the data that it was trained on")
     runner = Runner(bundle.recipe, graph)
     path, tries = pick_int8(runner, train, valid, work, most, say=_log.info)
     kept = min(tries, key=lambda t: t["stray"])["kept"] if tries[-1]["stray"] > most else tries[-1]["kept"]
     return path, dict(pictures=len(train), judged_on=len(valid), kept=kept, tries=tries)
 
-# %% ../nbs/79e_exporting.ipynb #544d8521
+# %% ../nbs/79e_exporting.ipynb #9d5e3cc3
 def _facts_file(bundle): return bundle.path/"reports"/"card.json"
 
 def _learnt(bundle):
@@ -89,11 +89,12 @@ def _learnt(bundle):
     weights = bundle.path/"weights.safetensors"
     if not weights.is_file(): return None
     from riskclf.models.image import load_model
+    from riskclf.pipeline import Learnt
     try: model = load_model(weights)
     except InputError: return None  # weights of another kind of model
     facts = read_json(_facts_file(bundle))["training"] if _facts_file(bundle).is_file() else {}
     report = dict(epochs=facts.get("epochs_run"), best_epoch=facts.get("best_epoch"), metric="")
-    return SimpleNamespace(model=model, recipe=bundle.recipe, report=report)
+    return Learnt(model, bundle.recipe, report, None, "")
 
 def _check(items, learnt, runner, old):
     "The check for outliers on this graph's features, and a sentence on it"
@@ -104,9 +105,9 @@ def _check(items, learnt, runner, old):
     return check, why or ("pictures unlike the training data go to review, and about "
                           f"{check.about['expected']:.1%} of those like it")
 
-def _measure(bundle, items, learnt, runner, preds, policy, calibrator, told, folder):
-    "Card and reports of the export, measured anew"
-    from riskclf.packing import card_facts
+def _measure(bundle, items, learnt, runner, preds, policy, calibrator, check, told, folder):
+    "Metrics and facts of the card for the export, measured anew"
+    from riskclf.packing import card_facts, unlike_rate
     from riskclf.pipeline import report
     old = read_json(_facts_file(bundle))
     judged = old["data"]["split"] if (preds.frame["split"] == old["data"]["split"]).any() else "valid"
@@ -116,6 +117,7 @@ def _measure(bundle, items, learnt, runner, preds, policy, calibrator, told, fol
         for name in ("miss_rate", "false_alarm_rate", "review_rate"):
             note = "; ".join(filter(None, [metrics[name].get("note"), "thresholds were set on these items"]))
             metrics[name] = metrics[name] | dict(note=note)
+    if check is not None: metrics["unlike_rate"] = unlike_rate(check, learnt, runner, own, items)
     write_json(folder/"metrics.json", metrics)
     data = SimpleNamespace(df=items, scale=bundle.scale, group_source=old["data"]["group_source"])
     facts = card_facts(data, learnt, runner, own, preds.subset("valid"), calibrator, policy, settings, old["name"],
@@ -149,7 +151,7 @@ def _card(bundle, section, metrics, facts):
     head, mark, rest = text.partition("\n## ")
     return f"{head.rstrip()}\n\n## Export\n\n{section}\n{mark}{rest}"
 
-# %% ../nbs/79e_exporting.ipynb #079e0d79
+# %% ../nbs/79e_exporting.ipynb #ac27b79d
 def _judged(runner, bundle, items):
     "What a runner says of everything outside training"
     from riskclf.deployment.runtime import predict_frame
@@ -180,7 +182,7 @@ def _prove(bundle, before, after, max_changed):
         changes = [dict(item=before.frame["item"].iloc[i], before=_word(a[i], names), after=_word(b[i], names))
                    for i in rows]
         share, made = len(changes)/max(1, len(before)), None
-        fails = [f"the export changes {share:.2%} of the labels, {max_changed:.2%} are allowed"]*(share > max_changed)
+        fails = [f"the export changes {share:.2%} of the labels, {max_changed:.2%} are allowed"][:share > max_changed]
     else:
         made, changes, share = recertify_policy(bundle.policy, before, after, max_changed)
         fails = list(made.notes[len(bundle.policy.notes):])
@@ -215,13 +217,13 @@ class ScriptRunner(Runner):
     def whole(self): return self.graph
     def one_stream(self, images): return self.graph(images)
 
-# %% ../nbs/79e_exporting.ipynb #eea0c054
+# %% ../nbs/79e_exporting.ipynb #16e24078
 def _script(bundle, folder):
     "The TorchScript file, checked against the bundle's graph"
     learnt, (probes, said) = _learnt(bundle), (bundle.probes["images"], bundle.probes["probs"])
     if learnt is None:
-        raise InputError(f"{bundle.path} has no weights of a model that riskclf can rebuild: TorchScript is traced from "
-                         "the model, so export it to onnx or openvino, or trace the model where it was made")
+        raise InputError(f"{bundle.path} has no weights of a model that riskclf can rebuild: TorchScript is traced "
+                         "from the model, so export it to onnx or openvino, or trace the model where it was made")
     from riskclf.models.image import export_graph
     runner = ScriptRunner(bundle.recipe, export_graph(learnt.model, bundle.recipe, folder/"model.pt"))
     off = float(np.abs(runner.graph(probes)["probs"] - said).max())
@@ -280,7 +282,7 @@ def _words(record, about, fails, out):
     end = "nothing was written" if out is None else f"written to {out}"
     return join_lines(lines, [f"failed: {f}" for f in fails], end)
 
-# %% ../nbs/79e_exporting.ipynb #144625a7
+# %% ../nbs/79e_exporting.ipynb #6df4c3c9
 def _write(bundle, out, runner, policy, record, about, items, after, work):
     "Write the child, with everything that depends on its graph; its id"
     calibration = None
@@ -297,7 +299,8 @@ def _write(bundle, out, runner, policy, record, about, items, after, work):
         check, told = _check(items, learnt, runner, check)
     metrics, facts, reports = None, None, {}
     if items is not None and learnt is not None and _facts_file(bundle).is_file():
-        metrics, facts = _measure(bundle, items, learnt, runner, after, policy, calibrator, told, work/"evaluation")
+        metrics, facts = _measure(bundle, items, learnt, runner, after, policy, calibrator, check, told,
+                                  work/"evaluation")
         reports = {f.name: f.read_bytes() for f in sorted((work/"evaluation").iterdir())
                    if f.suffix == ".png" or f.name in ("metrics.json", "impact.csv")}
         reports["card.json"] = json.dumps(facts, indent=1, allow_nan=False)
