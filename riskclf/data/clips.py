@@ -86,11 +86,11 @@ def _outburst(level, n, rng):
     start = int(rng.integers(0, n - length + 1))
     return np.where((np.arange(n) >= start) & (np.arange(n) < start + length), 1., 0.)
 
-# %% ../../nbs/10c_data.clips.ipynb #13863f74
+# %% ../../nbs/10c_data.clips.ipynb #46df533c
 LEVELS = ("stable", "critical", "terminal")
 
 def _check_clip_arguments(n, seconds, fps, size, difficulty):
-    if n < 1 or not seconds > 0 or not fps > 0: raise InputError(f"n {n}, seconds {seconds} and fps {fps} must be above 0")
+    if n < 1 or not seconds > 0 or not fps > 0: raise InputError(f"n {n}, seconds {seconds}, fps {fps} must be above 0")
     if size % 2 or size < 16: raise InputError(f"size is {size}, wanted an even number of at least 16 pixels")
     if not 0 <= difficulty <= 1: raise InputError(f"difficulty is {difficulty}, wanted 0 to 1")
 
@@ -124,7 +124,7 @@ def make_clips(
     frame.to_csv(out/"manifest.csv", index=False)
     return frame
 
-# %% ../../nbs/10c_data.clips.ipynb #1b6678dc
+# %% ../../nbs/10c_data.clips.ipynb #10522518
 def plan_events(
     minutes:float, # length of the recording, above 0
     per_hour:float=30., # events an hour, at least 0
@@ -137,7 +137,8 @@ def plan_events(
     slot = length / max(1, n)
     spans = [(k * slot, rng.uniform(low, high)) for k in range(n)]
     starts = [begin + rng.uniform(0.2, max(0.2, slot - lasts - 0.4 * high)) for begin, lasts in spans]
-    return [(round(s, 1), round(s + lasts, 1), LEVELS[1 + k % 2]) for k, (s, (_, lasts)) in enumerate(zip(starts, spans))]
+    pairs = zip(starts, (lasts for _, lasts in spans))
+    return [(round(s, 1), round(s + lasts, 1), LEVELS[1 + k % 2]) for k, (s, lasts) in enumerate(pairs)]
 
 def _agitated(events, n, fps):
     "Agitation of each picture of a recording, float, one by one: outbursts of 0.6 s every 1.6 s in critical events"
@@ -161,8 +162,9 @@ def make_recording(
     _check_clip_arguments(1, 60 * minutes, fps, size, difficulty)
     events = plan_events(minutes, seed=seed) if events is None else [tuple(e) for e in events]
     edges = [t for a, b, _ in events for t in (a, b)]
-    if edges != sorted(edges) or any(not 0 <= t <= 60 * minutes for t in edges) or {e[2] for e in events} - {*LEVELS}:
-        raise InputError(f"events must lie in order within 0 to {60 * minutes:g} s and be of {LEVELS}, got {events[:5]}")
+    outside = [t for t in edges if not 0 <= t <= 60 * minutes] or {e[2] for e in events} - {*LEVELS}
+    if outside or edges != sorted(edges):
+        raise InputError(f"events must lie in order within {60 * minutes:g} s and be of {LEVELS}, got {events[:5]}")
     path, rng = Path(path), np.random.default_rng([seed, 3])
     plan = _plan_floor(np.random.default_rng([seed, 2]), ("day", "night"))
     film = _film(plan, _agitated(events, round(60 * minutes * fps), fps), size, fps, difficulty, rng)
