@@ -458,7 +458,9 @@ training clips. 95% intervals over sources, widened by the luck of the partition
 semicolon the statistics over time (mean and spread where it says nothing), the taps of the encoder (the final average)
 or the head. "The 30 clips" are those that the shape of the picture would have given away."""
 PAIRED = """The same folds, paired. What is *chosen* is chosen anew in each training fold by the loss on inner folds;
-the other rows were looked at together, so the best of them is a little too good."""
+the other rows were looked at together, so the best of them is a little too good. Even the choice is not wholly
+blind: the list of ideas grew while out-of-fold errors on these clips were looked at (crop and actors came of that), so
+only clips from new sources can confirm the gain."""
 
 def paired_rows(stats, rest, base, shown):
     out = [f"\n## Gain over the better baseline ({base})\n", PAIRED, "",
@@ -506,7 +508,7 @@ def table(grouped, random, picks, df, targets, args):
     text += gap_rows(grouped, [*BASELINES, *shown[:5]], targets, groups)
     text += leak_rows(random, stats, targets, groups)
     left = [n for n in IDEAS if n not in grouped]
-    text += ["", "Not run for this table: " + "; ".join(left) + "."] if left else []
+    text += ["", "Not run for this table (`--only` named the others): " + "; ".join(left) + "."] if left else []
     for n, taken in picks.items():
         names, counts = np.unique(taken, return_counts=True)
         most = [f"{names[i]} ({counts[i]})" for i in np.argsort(-counts, kind="stable")[:6]]
