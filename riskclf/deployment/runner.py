@@ -186,7 +186,7 @@ class VideoRunner:
                     recipe_id=self.recipe.id, decoder=VIDEO_DECODER,
                     runtime=f"{self.runtime} {self.graph.runtime_version}", precision=self.graph.precision)
 
-# %% ../../nbs/69e_deployment.runner.ipynb #0995f50b
+# %% ../../nbs/69e_deployment.runner.ipynb #20d29020
 @patch
 def _encode(self:VideoRunner, images):
     "Rows of some frames: their features side by side, or their pixels; images uint8 (k, streams, size, size, 3)"
@@ -213,7 +213,7 @@ def _judge(self:VideoRunner, windows, look=None):
 def _opened(recipe):
     "What `read_ahead` reads: the pictures of each frame"
     streams = recipe.streams or ("frame",)
-    return lambda data, report: stream_images(recipe_frames(data, recipe.clip, report), streams)
+    return lambda data, report: stream_images(recipe_frames(data, recipe.clip, report), streams, 1.5/recipe.clip.fps)
 
 def _encoded(runner, frames, batch_size):
     "The same as it came, with rows in place of pictures, computed by all threads on whole batches"
