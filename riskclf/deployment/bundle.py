@@ -335,7 +335,7 @@ def _review_outliers(bundle, good, actions, reasons, certificate):
     changed = [one(*row) for row in zip(good, actions, reasons)]
     return [a for a, _ in changed], [why for _, why in changed]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #420aefab
+# %% ../../nbs/70_deployment.bundle.ipynb #3663b450
 def speaking_probs(
     bundle:Bundle, # of pictures or videos
     r, # `Result` that has outputs
@@ -363,7 +363,7 @@ def make_timeline(
     scale:RiskScale, # the classes
     outputs:dict, # of a video: probs float (n, C), start_s and end_s (n,), gaps [(start_s, end_s)]
     calibrator=None, # `Calibrator`, or None
-) -> list: # of dict(start_s, end_s, label, probs, severity), in order of time; a gap has no label
+) -> list: # of dict(start_s, end_s, label, probs, severity, and with a calibrator raw) by time; a gap has no label
     "What was said of each window, and where nothing was seen"
     raw = np.asarray(outputs["probs"], dtype=np.float64)
     honest = raw if calibrator is None else calibrator.apply(raw)
@@ -372,6 +372,8 @@ def make_timeline(
                severity(scale, np.where(known[:, None], honest, 0)).tolist(), known)
     seen = [dict(start_s=a, end_s=b, label=scale.names[k], probs=dict(zip(scale.names, p)), severity=s) if ok else
             dict(start_s=a, end_s=b, label=None, probs={}, severity=None) for a, b, k, p, s, ok in rows]
+    if calibrator is not None:  # thresholds are on what the graph said, people are told the calibrated numbers
+        for e, p in zip(seen, raw.tolist()): e |= {} if e["label"] is None else dict(raw=dict(zip(scale.names, p)))
     gaps = [dict(start_s=float(a), end_s=float(b), label=None, probs={}, severity=None) for a, b in outputs["gaps"]]
     return sorted(seen + gaps, key=lambda e: (e["start_s"], e["end_s"]))
 

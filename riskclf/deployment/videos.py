@@ -5,14 +5,16 @@
 # %% auto #0
 __all__ = ['story', 'draw_story', 'watch', 'open_frames']
 
-# %% ../../nbs/71b_deployment.videos.ipynb #17e03c8e
+# %% ../../nbs/71b_deployment.videos.ipynb #f157c2eb
 from pathlib import Path
 
+import numpy as np
+
 from ..core import Decision, InputError
-from .bundle import Bundle
+from .bundle import Bundle, make_timeline
 from ..evaluation.timeline import TimelineState, join_spans, plot_timeline, rule_of, timeline_of
 
-# %% ../../nbs/71b_deployment.videos.ipynb #6c2f4b30
+# %% ../../nbs/71b_deployment.videos.ipynb #1e595ab9
 def story(
     bundle:Bundle, # that made the decision
     decision:Decision, # with a timeline
@@ -24,8 +26,8 @@ def story(
     rule = rule_of(bundle.policy, bundle.recipe.clip.window_s, bundle.recipe.clip.step/bundle.recipe.clip.fps, **settings)
     seen = [e for e in decision.timeline if e["label"] is not None]
     gaps = join_spans([(e["start_s"], e["end_s"]) for e in decision.timeline if e["label"] is None])
-    lost = lambda e: any(a < e["end_s"] - 1e-6 and b > e["start_s"] + 1e-6 for a, b in gaps)
-    windows = [e | dict(probs=None) if lost(e) else e for e in seen]
+    def lost(e): return any(a < e["end_s"] - 1e-6 and b > e["start_s"] + 1e-6 for a, b in gaps)
+    windows = [e | dict(probs=None, raw=None) if lost(e) else e for e in seen]
     return timeline_of(windows, rule, bundle.scale, end_s=max(e["end_s"] for e in decision.timeline))
 
 def draw_story(
@@ -50,7 +52,7 @@ def draw_story(
         write_captioned(decision.path, decision, folder/f"{name}.captioned.mp4")
     return folder/f"{name}.png"
 
-# %% ../../nbs/71b_deployment.videos.ipynb #a97fe471
+# %% ../../nbs/71b_deployment.videos.ipynb #d9c4bd7c
 def watch(
     bundle:Bundle, # of videos, with a policy
     frames, # iterable of (time in seconds, uint8 (h, w, 3)) at the rate of the recipe, as they come
@@ -63,15 +65,14 @@ def watch(
     clip = bundle.recipe.clip
     rule = rule_of(bundle.policy, clip.window_s, clip.step/clip.fps, **settings)
     state, proven = TimelineState(rule, bundle.scale), rule.clear_below is not None
-    for start, end, said in bundle.runner.windows(frames, None if bundle.outliers is None else bundle.outliers.distances):
-        raw = said["probs"].astype(float)[None]
-        honest = (raw if bundle.calibrator is None else bundle.calibrator.apply(raw))[0]
-        moment, label = state.add(start, end, raw[0]), bundle.scale.names[int(raw.argmax())]
-        yield Decision(f"{name}@{start:.1f}", name, label, dict(zip(bundle.scale.names, honest.tolist())),
-                       float(honest[raw.argmax()]), moment.severity, _live_action(bundle, moment, said),
-                       _live_reasons(bundle, moment, rule, said), bundle.certificate_id if proven else None, bundle.id,
-                       timeline=[dict(start_s=start, end_s=end, label=label, probs=dict(zip(bundle.scale.names, honest.tolist())),
-                                      severity=moment.severity)])
+    look = None if bundle.outliers is None else bundle.outliers.distances
+    for start, end, said in bundle.runner.windows(frames, look):
+        moment = state.add(start, end, said["probs"].astype(float))
+        window = dict(probs=said["probs"][None], start_s=np.array([start]), end_s=np.array([end]), gaps=[])
+        entry, = make_timeline(bundle.scale, window, bundle.calibrator)
+        yield Decision(f"{name}@{start:.1f}", name, entry["label"], entry["probs"], entry["probs"].get(entry["label"]),
+                       moment.severity, _live_action(bundle, moment, said), _live_reasons(bundle, moment, rule, said),
+                       bundle.certificate_id if proven else None, bundle.id, timeline=[entry])
 
 def _odd(bundle, said):
     return bundle.outliers is not None and not said["distance"] <= bundle.outliers.threshold
@@ -83,7 +84,8 @@ def _live_action(bundle, moment, said):
 def _live_reasons(bundle, moment, rule, said):
     "Why, in the order of weight"
     if not bundle.machine.same: return ("machine differs",)
-    over = [f"event over: {moment.closed.start_s:.1f} to {moment.closed.end_s:.1f} s, peak {moment.closed.peak:.2f}"] if moment.closed else []
+    event = moment.closed
+    over = [f"event over: {event.start_s:.1f} to {event.end_s:.1f} s, peak {event.peak:.2f}"] if event else []
     odd = ["unlike the training data"] if _odd(bundle, said) else []
     why = {"alarm": f"smoothed risk {moment.risk:.2f}, an event is on", "clear": f"below {rule.clear_below}",
            "review": "; ".join(rule.notes) or "between the thresholds"}[moment.action]
