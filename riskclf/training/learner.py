@@ -292,7 +292,7 @@ def predict_frame(
     facts = dict(runtime=f"torch {torch.__version__}", precision="float32", recipe_id=recipe.id, skipped=skipped)
     return with_labels(df[good], probs, scale, columns, facts | (meta or {}))
 
-# %% ../../nbs/32_training.learner.ipynb #99017412
+# %% ../../nbs/32_training.learner.ipynb #2bd443a9
 RECIPES = {
     "default": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=320, resize="pad", pool="avg+max+std",
                     taps=["stage3", "stage4", "final"], drop_rate=0.5, augment={"flip": 1.0}, views=2,
@@ -310,10 +310,15 @@ RECIPES = {
                       label_smoothing=0.05, optimizer="adamw", weight_decay=0.05, epochs=10, lr=[5e-5, 2e-3],
                       schedule="one_cycle"),
     "violence": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=224, resize="squash", pool="avg",
-                     taps=["final"], streams=["frame", "motion"], num_frames=16, fps=10., hop=0.5, reduce="max",
-                     head="recurrent_hybrid", drop_rate=0.35, recurrent_drop=0.2, augment="violence", views=3,
-                     batch_size=32, loss="focal", gamma=3., optimizer="adamw", weight_decay=0.003, epochs=20, lr=1e-3,
+                     taps=["final"], streams=["motion"], num_frames=20, fps=10., hop=0.5, reduce="max",
+                     head="frame_pool", stats="mean+std", drop_rate=0.5, augment="violence", views=3,
+                     batch_size=32, loss="ce", optimizer="adamw", weight_decay=0.1, epochs=20, lr=2e-3,
                      schedule="one_cycle"),
+    "violence-hybrid": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=224, resize="squash", pool="avg",
+                            taps=["final"], streams=["frame", "motion"], num_frames=16, fps=10., hop=0.5, reduce="max",
+                            head="recurrent_hybrid", drop_rate=0.35, recurrent_drop=0.2, augment="violence", views=3,
+                            batch_size=32, loss="focal", gamma=3., optimizer="adamw", weight_decay=0.003, epochs=20,
+                            lr=1e-3, schedule="one_cycle"),
     "severity": dict(network="r3d_18", pretrained=True, size=224, resize="squash", num_frames=16, fps=10., hop=0.5,
                      reduce="max", drop_rate=0.3, augment="violence", multiplier=3, batch_size=8, loss="ce",
                      class_weight_power=0.5, optimizer="adamw", weight_decay=1e-4, epochs=50, lr=1e-4,
