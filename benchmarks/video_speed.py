@@ -63,7 +63,8 @@ def film(n, seed):
 def make_files(folder, n, seconds):
     "Recordings as a surveillance camera writes them: 25 pictures a second, H.264 where the encoder is there"
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    return [write_video(folder/f"{i}.mp4", film(25 * seconds, i), 25, codec, keyframes=50) for i in range(n)]
+    return [write_video(folder/f"{i}.mp4", film(25 * seconds, i), 25, codec, keyframes=50, bit_rate=1_500_000)
+            for i in range(n)]
 
 
 def make_model(folder, model_name, size, streams):
@@ -140,7 +141,7 @@ def measure(folder, files, streams, repeats, loop_windows):
     total = sum(1 for f in files for _ in iter_frames(f, 1, size=16)) * 10
     model = make_model(folder/"loop", "tf_efficientnet_lite0", SIZE, streams)
     model.recipe = VideoRecipe(ClipRecipe(size=SIZE, hop=0.25), streams)
-    loop, windows = Loop(model), model.recipe.clip.windows(60.)[:loop_windows]
+    loop, windows = Loop(model), model.recipe.clip.windows(15.)[:loop_windows]
     turns = []
     for turn in range(repeats + 1):  # the first one warms up
         row = dict(d=decode_alone(files, dense.num_threads) / total,
@@ -213,21 +214,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="shorter recordings and fewer turns, for a first look")
     parser.add_argument("--no-memory", action="store_true", help="leave out the recordings of up to an hour")
+    parser.add_argument("--no-speed", action="store_true", help="memory only")
     parser.add_argument("--streams", nargs="+", action="append", help="such as --streams frame --streams frame motion")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "video_speed.md")
     args = parser.parse_args()
-    num_files, length, repeats, loop_windows = (2, 20, 2, 4) if args.quick else (4, 60, 5, 8)
+    num_files, length, repeats, loop_windows = (2, 20, 2, 4) if args.quick else (4, 20, 3, 8)
     with tempfile.TemporaryDirectory() as d:
         folder = Path(d)
-        files = make_files(folder, num_files, length)
-        say(f"{len(files)} recordings of {length} s, 640 x 360, 25 pictures a second, read at 10; encoder "
-            f"tf_efficientnet_lite0 at {SIZE}, recurrent hybrid on windows of 16 pictures; {threads()} threads for "
-            f"either side; torch {torch.__version__}, {repeats} turns")
-        for streams in args.streams or [["motion"], ["frame", "motion"]]:
+        files = make_files(folder, num_files, length) if not args.no_speed else []
+        if files:
+            say(f"{len(files)} recordings of {length} s, 640 x 360, 25 pictures a second, read at 10; encoder "
+                f"tf_efficientnet_lite0 at {SIZE}, recurrent hybrid on windows of 16 pictures; {threads()} threads for "
+                f"either side; torch {torch.__version__}, {repeats} turns")
+        for streams in (args.streams or [["motion"], ["frame", "motion"]]) if files else ():
             make_model(folder, "tf_efficientnet_lite0", SIZE, streams)
             report(streams, measure(folder, files, streams, repeats, loop_windows))
         if not args.no_memory: memory(folder, (1, 10) if args.quick else (1, 10, 60))
-    if args.quick: return
+    if args.quick or args.no_speed: return
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text("# video_speed.py\n\n" + "\n".join(SAID) + "\n")
 
