@@ -286,9 +286,9 @@ def load_manifest(
     df.attrs = dict(notes=notes, root=root, views=views)
     return df, scale
 
-# %% ../../nbs/11_data.manifest.ipynb #d7b78233
+# %% ../../nbs/11_data.manifest.ipynb #c1de49dd
 _OWN = {"item", "path", "label", "sublabel", "group", "split", "mask", "time", "start_s", "end_s", "sha256", "phash",
-        "status", "reason", "width", "height", "mode", "format", "frames", "size_bytes", "thumb"}
+        "status", "reason", "width", "height", "mode", "format", "frames", "size_bytes", "thumb", "duration_s", "fps", "length_s", "window"}
 
 def condition_columns(
     df, # manifest, DataFrame
