@@ -26,18 +26,18 @@ import numpy as np
 import skimage.data
 import torch
 from PIL import Image
-from riskclf.data.sequences import VideoRecipe, stream_images
-from riskclf.deployment.runner import VideoRunner
-from riskclf.models.video import VideoClassifier, export_video_graphs
 from torchvision import transforms
 
 from riskclf.core import threads
 from riskclf.data.clips import make_recording, write_video
+from riskclf.data.sequences import VideoRecipe, stream_images
 from riskclf.data.video import VIDEO_SUFFIXES, ClipRecipe, iter_frames
 from riskclf.deployment.engine import find_sources
+from riskclf.deployment.runner import VideoRunner
 from riskclf.models.backbones import create_backbone
 from riskclf.models.image import ImageClassifier
 from riskclf.models.temporal import create_sequence_model
+from riskclf.models.video import VideoClassifier, export_video_graphs
 
 SIZE = 224
 SAID = []
@@ -70,8 +70,9 @@ def make_files(folder, n, seconds):
 def make_model(folder, model_name, size, streams):
     "An untrained hybrid on frame features: weights do not change the speed"
     torch.manual_seed(0)
-    encoder = ImageClassifier(create_backbone(model_name, pretrained=False), 2)
-    recipe = VideoRecipe(ClipRecipe(size=size), streams)
+    backbone = create_backbone(model_name, pretrained=False)
+    encoder = ImageClassifier(backbone, 2)
+    recipe = VideoRecipe(ClipRecipe(size=size, hop=0.25, mean=backbone.mean, std=backbone.std), streams)
     d = encoder.num_features
     head = create_sequence_model("recurrent_hybrid", d * len(streams), 2, streams=[d] * len(streams))
     model = VideoClassifier(encoder, head, recipe).eval()
@@ -140,7 +141,6 @@ def measure(folder, files, streams, repeats, loop_windows):
     images = np.concatenate([x for _, x in stream_images(enumerate(pictures), streams)])
     total = sum(1 for f in files for _ in iter_frames(f, 1, size=16)) * 10
     model = make_model(folder/"loop", "tf_efficientnet_lite0", SIZE, streams)
-    model.recipe = VideoRecipe(ClipRecipe(size=SIZE, hop=0.25), streams)
     loop, windows = Loop(model), model.recipe.clip.windows(15.)[:loop_windows]
     turns = []
     for turn in range(repeats + 1):  # the first one warms up
@@ -180,11 +180,15 @@ def report(streams, turns):
 MEMORY_SCRIPT = """
 import resource, sys
 from pathlib import Path
-from video_speed import VIDEO_SUFFIXES, find_sources, runner_of
 import numpy as np
-runner = runner_of(Path(sys.argv[1]), 64, ["frame"], 0.5)
+from riskclf.data.sequences import VideoRecipe
+from riskclf.data.video import ClipRecipe
+from riskclf.deployment.engine import find_sources
+from riskclf.deployment.runner import VideoRunner
+folder = Path(sys.argv[1])
+runner = VideoRunner(VideoRecipe(ClipRecipe(size=64), ["frame"]), folder/"model.xml", folder/"encoder.xml")
 far = lambda features: np.zeros(len(features), np.float32)
-sources = find_sources([sys.argv[2]], VIDEO_SUFFIXES)
+sources = find_sources([sys.argv[2]], runner.suffixes)
 n = sum(len(r.outputs["probs"]) for batch in runner.stream(sources, look=far) for r in batch)
 status = Path("/proc/self/status")  # ru_maxrss would start from the size of the parent that forked this process
 lines = status.read_text().splitlines() if status.exists() else []
@@ -201,7 +205,7 @@ def memory(folder, minutes):
         file = folder/f"hour-{m}.mp4"
         make_recording(file, m, size=64)
         command = [sys.executable, "-c", MEMORY_SCRIPT, folder/"small", file]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode: raise RuntimeError(done.stderr[-2000:])
         windows, peak = map(int, done.stdout.split())
         peaks.append((m, windows, peak / 1024))
