@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['COMMANDS', 'find_items', 'ScriptRunner', 'export']
 
-# %% ../nbs/79e_exporting.ipynb #c0b9da18
+# %% ../nbs/79e_exporting.ipynb #bfafbd98
 import csv
 import json
 import logging
 import shutil
 import tempfile
+import warnings
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -189,13 +190,14 @@ def _prove(bundle, before, after, max_changed):
         fails = list(made.notes[len(bundle.policy.notes):])
     return made, export_record(before, after, bundle.policy, made, changes) | dict(of=of, share=share), fails
 
-# %% ../nbs/79e_exporting.ipynb #cc0283f2
+# %% ../nbs/79e_exporting.ipynb #d699c86d
 class _Script:
     "A TorchScript file, called as a `Graph` is"
     def __init__(self, path):
         import torch
         self.sha256, self.runtime_version, self.precision = sha256_file(path), torch.__version__, "fp32"
-        self.output_names, self.module = ["probs", "features"], torch.jit.load(str(path)).eval()
+        with warnings.catch_warnings(action="ignore"): self.module = torch.jit.load(str(path)).eval()  # deprecated
+        self.output_names = ["probs", "features"]
 
     def __call__(self, images):
         import torch
