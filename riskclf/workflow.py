@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['COMMANDS', 'check', 'train', 'evaluate', 'predict', 'verify', 'card', 'doctor', 'demo']
 
-# %% ../nbs/80_workflow.ipynb #8e857ebb
+# %% ../nbs/80_workflow.ipynb #ea9d7462
 import json
 import logging
 from pathlib import Path
 
 from .certifying import certify
-from .commands import (Result, check_wish, checked_data, join_lines, json_values, labelled_data, left_out,
-                              make_folder)
+from .commands import (Result, check_license, check_wish, checked_data, join_lines, json_values, labelled_data,
+                              left_out, make_folder)
 from .core import InputError, write_json
 from .doctor import cache_folder, examine, ledger_file
 from .evaluation.bounds import check_rate
@@ -20,21 +20,27 @@ from .evaluation.bounds import check_rate
 # %% ../nbs/80_workflow.ipynb #59b29fa7
 _log = logging.getLogger("riskclf")
 
-# %% ../nbs/80_workflow.ipynb #fa314eea
-def _plan(prepared, max_miss_rate, confidence, unit):
+# %% ../nbs/80_workflow.ipynb #f83b3e6d
+def _plan(prepared, max_miss_rate, confidence, unit, **wish):
     "Lines on whether the calibration items can prove the rate, and the same as JSON values"
+    from riskclf.evaluation.bounds import exact_rate
     from riskclf.evaluation.certificate import plan_units, provable_rate
+    from riskclf.grading import level_units, plan_grading
     df, scale = prepared.df, prepared.scale
     if not scale.has_alarm or scale.multilabel: return [], None
     alarms = [n for n, a in zip(scale.names, scale.alarm) if a]
     rows = df[(df["split"] == "calibration") & df["label"].isin(alarms)]
-    n, needed = int(rows["group"].nunique()), plan_units(max_miss_rate, confidence)
-    best = provable_rate(n, confidence)
+    units = level_units(df[df["split"] == "calibration"], scale.names, "label") if scale.ordered else {}
+    levels = plan_grading(units, scale, max_miss_rate, confidence, **wish)
+    each = 1 - (1 - exact_rate(confidence))/levels.looks
+    n, needed = int(rows["group"].nunique()), plan_units(max_miss_rate, each)
+    best = provable_rate(n, each)
     plan = dict(unit=unit, units=n, needed=needed, max_miss_rate=max_miss_rate, confidence=confidence,
-                provable=best, enough=n >= needed, unsafe_groups=int(df[df["label"].isin(alarms)]["group"].nunique()))
+                provable=best, enough=n >= needed, levels=levels.text or None, looks=levels.looks,
+                unsafe_groups=int(df[df["label"].isin(alarms)]["group"].nunique()))
     text = (f"certificate: {max_miss_rate:.1%} at {confidence:.0%} confidence needs {needed} unsafe calibration "
             f"groups, there are {n}" + ("" if n >= needed else f", which prove {best:.1%} at best"))
-    return [text], plan
+    return [text, *filter(None, [levels.text])], plan
 
 # %% ../nbs/80_workflow.ipynb #4712508c
 def _copies(prepared):
@@ -137,7 +143,7 @@ def _estimate(prepared, recipe, cache, out, max_miss_rate, unit, seed, changes):
     return [found["statement"], f"to use it, without a certificate: riskclf predict {Path(out)/'bundle'} "
                                 f"--threshold {found['threshold']:.6g} PATH"], found
 
-# %% ../nbs/80_workflow.ipynb #1119be07
+# %% ../nbs/80_workflow.ipynb #265b7323
 def train(
     data, # folder of class folders, folder with manifest.csv, or a CSV or parquet file
     *,
@@ -147,7 +153,7 @@ def train(
     alarm_from:str=None, # first alarm class; all but the first by default; 'none' for no alarm and no certificate
     unordered:bool=False, # the classes are types, not levels
     group_by:str=None, # regular expression with one capture group that finds an item's group in its name
-    split:str="60,10,30,0", # percent for train, valid, calibration, test
+    split:str=None, # percent for train, valid, calibration, test; the recipe's or 60,10,30,0 by default
     split_by:str="group", # 'group', or 'time' for the latest period in calibration
     label_review:str=None, # CSV of `check --labels` with decisions in it, to apply
     recipe:str="default", # a name that `riskclf doctor` lists, or a YAML file with the keys of a recipe
@@ -162,15 +168,17 @@ def train(
     max_miss_rate:float=0.05, # largest share of unsafe units cleared, in (0, 1)
     max_false_alarm_rate:float=None, # largest share of safe units with an alarm, in (0, 1); not promised by default
     confidence:float=0.95, # of the certificate, in (0, 1)
+    max_under_call:float=None, # on 3 levels or more: largest share of each called below it; max_miss_rate by default
     unit:str="item", # of the certificate: 'item', or 'all' unsafe items of a group
     mode:str="three-way", # 'three-way', 'high-recall', 'high-precision' or 'argmax'
     min_precision:float=None, # smallest share of right alarms, for high-precision; 0.9 there by default
     marginal:bool=False, # each bound at `confidence` instead of all together
-    certify:bool=True, # set calibration items aside; without, train on all but valid
+    certify:bool=True, # set calibration items aside; without, train on them too
     accept_provable:bool=False, # with too few unsafe items, certify the best rate they can prove
     looks:int=1, # certificates planned for this calibration set; each spends its share of delta
     ledger:str=None, # file that counts them, one for the user by default
     cache:str=None, # folder for features, one for the user by default
+    license:str=None, # of the model, such as mit or apache-2.0, for its card; not stated by default
     resume:bool=False, # go on with a run that was stopped
     overwrite:bool=False, # replace a run that stands at `out`
     strict:bool=False, # exit code 1 when a file cannot be used
@@ -179,26 +187,36 @@ def train(
     "Check, split, train, calibrate, certify, evaluate, and write a bundle"
     wish = dict(max_miss_rate=max_miss_rate, max_false_alarm_rate=max_false_alarm_rate, confidence=confidence,
                 unit=unit, mode=mode, looks=looks, accept_provable=accept_provable, min_precision=min_precision,
-                marginal=marginal, ledger=Path(ledger) if ledger else ledger_file())
+                marginal=marginal, ledger=Path(ledger) if ledger else ledger_file(), max_under_call=max_under_call)
     check_wish(**wish)
+    check_license(license)
     if (Path(out)/"bundle").exists() and not overwrite:
         raise InputError(f"{Path(out)/'bundle'} exists: name another --out, or add --overwrite")
+    split = split or _recipe_split(recipe, certify)
     p = checked_data(data, split, certify, classes=classes, column=column, alarm_from=alarm_from, unordered=unordered,
                      group_by=group_by, split_by=split_by, seed=seed, label_review=label_review)
     certify, given = certify and p.scale.has_alarm, dict(
         weights=weights, model_name=model_name, size=size, epochs=epochs, lr=lr, batch_size=batch_size, augment=augment)
     changes = {k: v for k, v in given.items() if v is not None}
-    plan_text, plan = _plan(p, max_miss_rate, confidence, unit) if certify else ([], None)
+    plan_text, plan = _plan(p, **wish) if certify else ([], None)
     _announce(p, plan_text)
     settings = dict(classes=classes, column=column, alarm_from=alarm_from, unordered=unordered, group_by=group_by,
-                    split=split, split_by=split_by, seed=seed, recipe=recipe, label_review=_review(p), **changes)
+                    split=split, split_by=split_by, seed=seed, recipe=recipe, label_review=_review(p), license=license,
+                    **changes)
     made, lines, estimate = _train(p, out, wish if certify else None, settings, changes, resume, overwrite, unit,
                                    max_miss_rate, cache or cache_folder()/"features", data, milestones)
     found = dict(bundle=str(Path(out)/"bundle"), bundle_id=made.bundle_id, certificate=made.certificate, plan=plan,
                  metrics=made.metrics, notes=p.notes, policy=made.policy, estimate=estimate)
     return Result(found, join_lines(made.text, lines), list(made.broken) + (left_out(p) if strict else []))
 
-# %% ../nbs/80_workflow.ipynb #b2e779b2
+# %% ../nbs/80_workflow.ipynb #7c94dd8b
+def _recipe_split(recipe, certify):
+    "The shares that a recipe asks for"
+    from riskclf.pipeline import read_recipe, without_warnings
+    with without_warnings(): from riskclf.training.learner import recipe_steps
+    wanted = recipe_steps(read_recipe(recipe))["data"]
+    return wanted.get("split" if certify else "split_uncertified") or wanted.get("split") or "60,10,30,0"
+
 def _review(p): return p.df.attrs.get("label_review")
 
 def _announce(p, plan_text):
@@ -220,7 +238,7 @@ def _train(p, out, wish, settings, changes, resume, overwrite, unit, max_miss_ra
         lines, estimate = _estimate(p, recipe, cache, out, max_miss_rate, unit, seed, changes)
     return made, lines, estimate
 
-# %% ../nbs/80_workflow.ipynb #b0d9d2c1
+# %% ../nbs/80_workflow.ipynb #5123a3e3
 def _figures(metrics):
     "The figures of an evaluation as lines"
     names = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc", "ece", "miss_rate", "false_alarm_rate",
@@ -230,27 +248,28 @@ def _figures(metrics):
         if f["value"] is None: return f"cannot be estimated: {f.get('note', '')}"
         span = "" if f["low"] is None else f"  [{f['low']:.3f}, {f['high']:.3f}]"
         return f"{f['value']:.3f}{span}{'  ' + f['note'] if f.get('note') else ''}"
-    return [f"{n.replace('_', ' '):18} {one(f)}" for n, f in shown]
+    return [f"{n.replace('_', ' '):18} {one(f)}" for n, f in shown] + [f"alert: {a}" for a in metrics.get("alerts", [])]
 
-def _by_condition(preds, df, policy, conditions, out):
+def _by_condition(preds, df, bundle, conditions, out):
     "Lines on the figures for every condition, written to conditions.csv, and the gaps as JSON values"
     if conditions is None: return [], {}
     from riskclf.data.manifest import condition_columns
     from riskclf.evaluation.conditions import bin_conditions, bin_edges, condition_gaps, condition_metrics
     from riskclf.evaluation.conditions import measure_conditions
+    from riskclf.deployment.promises import load_bins
     from riskclf.pipeline import take_actions
     if conditions == "measured":
         measured = measure_conditions(df)
-        known = bin_conditions(measured, bin_edges(measured))
+        known = bin_conditions(measured, load_bins(bundle.path) or bin_edges(measured))
     else: known = df[["item", *condition_columns(df, conditions)]]
-    actions = take_actions(preds, policy)
+    actions = take_actions(preds, bundle.policy, bundle.promises)
     how = {} if preds.scale.has_alarm else dict(metrics=["error_rate"])
     table, gaps = (f(preds, known, actions, **how) for f in (condition_metrics, condition_gaps))
     table.to_csv(out/"conditions.csv", index=False)
     return ["largest gaps between conditions:", gaps.to_string(index=False)], dict(
         condition_gaps=json.loads(gaps.to_json(orient="records")))
 
-# %% ../nbs/80_workflow.ipynb #6e281f13
+# %% ../nbs/80_workflow.ipynb #e2b569e6
 def evaluate(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes
@@ -260,12 +279,14 @@ def evaluate(
     column:str=None, # other column names, 'path=image,label=y'
     allow_seen:bool=False, # keep items that the bundle was trained or calibrated on
     conditions:str=None, # columns to take apart, 'lighting,camera'; 'measured' for light, sharpness and the like
+    neighbours:str=None, # data that the bundle was trained on, to show beside each miss; `data` by default
     strict:bool=False, # exit code 1 when a file cannot be used
 ) -> Result:
-    "Metrics with intervals, predictions, pictures and failures of a bundle on labelled data"
+    "Metrics with intervals, predictions, pictures, failures and a page of misses, of a bundle on labelled data"
     from riskclf.deployment.bundle import load
     from riskclf.deployment.runtime import find_seen
-    from riskclf.pipeline import report, score_items
+    from riskclf.misses import page_of_misses
+    from riskclf.pipeline import report, score_items, take_actions
     b = load(bundle)
     if b.task == "video" and conditions == "measured":
         raise InputError("conditions are measured on pictures: name columns of the manifest for videos")
@@ -277,12 +298,15 @@ def evaluate(
     preds = score_items(b, fresh, make_folder(out))
     notes = [*p.notes, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
              + (", and are kept" if allow_seen else ", and are left out")]
-    metrics = report(preds, b.policy, b.calibrator, out, p.df)
-    more, found = _by_condition(preds, fresh, b.policy, conditions, Path(out))
+    metrics = report(preds, b.policy, b.calibrator, out, p.df, b.promises)
+    more, found = _by_condition(preds, fresh, b, conditions, Path(out))
+    actions = take_actions(preds, b.policy, b.promises)
+    missed, about = page_of_misses(b, preds, actions, p, seen, out, neighbours, column)
+    found |= about
     metrics |= dict(bundle_id=b.id, seen=sum(map(bool, seen)), notes=notes, **found)
     write_json(Path(out)/"metrics.json", metrics)
     text = join_lines(f"{len(preds)} items in {metrics['n_groups']} groups", [f"note: {n}" for n in notes],
-                  _figures(metrics), more, f"written to {out}")
+                  _figures(metrics), more, missed, f"written to {out}")
     return Result(metrics, text, left_out(p) if strict else [])
 
 # %% ../nbs/80_workflow.ipynb #daf489ed
@@ -310,7 +334,7 @@ def _drawn(b, decisions, folder):
         if d.timeline: draw_story(b, d, folder)
         yield d
 
-# %% ../nbs/80_workflow.ipynb #e9fd4074
+# %% ../nbs/80_workflow.ipynb #ba08c83c
 def verify(
     bundle, # folder of a bundle
 ) -> Result:
@@ -327,12 +351,30 @@ def verify(
 
 def card(
     bundle, # folder of a bundle
+    license:str=None, # licence to state on the card, such as mit or apache-2.0; makes a new bundle at `out`
+    out:str=None, # folder of the new bundle
 ) -> Result:
     "The model card of a bundle, as it was written when the bundle was made"
     from riskclf.deployment.format import read_folder
-    document = read_folder(bundle)
-    text = (Path(bundle)/"README.md").read_text(encoding="utf-8")
+    check_license(license)
+    if (license is None) != (out is None):
+        raise InputError("a bundle is never changed: a licence makes a new one, so give --license and --out together")
+    document = read_folder(bundle) if license is None else _license_bundle(bundle, license, out)
+    text = (Path(out or bundle)/"README.md").read_text(encoding="utf-8")
     return Result(dict(bundle_id=document["id"], card=text), text)
+
+def _license_bundle(bundle, license, out):
+    "A child of a bundle whose card states a licence; its document"
+    from riskclf.core import atomic_path, read_json
+    from riskclf.deployment.format import amend
+    from riskclf.evaluation.card import render_card
+    reports = Path(bundle)/"reports"
+    if not (reports/"card.json").is_file(): raise InputError(f"{bundle} keeps no facts for a card: train it again")
+    facts, metrics = read_json(reports/"card.json") | dict(license=license), read_json(reports/"metrics.json")
+    def fill(folder):
+        write_json(folder/"reports"/"card.json", facts)
+        with atomic_path(folder/"README.md") as tmp: tmp.write_text(render_card(metrics, facts), encoding="utf-8")
+    return amend(bundle, out, {}, fill)
 
 # %% ../nbs/80_workflow.ipynb #a77b19c0
 def doctor() -> Result:

@@ -6,7 +6,7 @@
 __all__ = ['PACKAGES', 'UNLIKE', 'make_provenance', 'check_made_by', 'write_bundle', 'Bundle', 'load', 'is_unlike',
            'speaking_probs', 'make_timeline', 'decide', 'with_policy']
 
-# %% ../../nbs/70_deployment.bundle.ipynb #1b5dd35e
+# %% ../../nbs/70_deployment.bundle.ipynb #50bb125b
 import contextlib
 import csv
 import os
@@ -26,6 +26,7 @@ from ..data.frames import VIDEO_DECODER
 from ..data.sequences import VideoRecipe
 from .engine import find_sources
 from .format import amend, read_folder, write_folder
+from .promises import call_classes, keep_promises, load_promises, save_promises
 from riskclf.deployment.runner import (
     check_machine, make_clip_probes, make_probes, make_runner, probe_arrays, recipe_of,
 )
@@ -84,7 +85,7 @@ def _put_probes(folder, runtime, recipe, inputs, probs, tolerance):
                              f"more than {tolerance:g}: export it again, in float32")
     np.savez_compressed(folder/"probes.npz", **probe_arrays(inputs, reference, recipe))
 
-# %% ../../nbs/70_deployment.bundle.ipynb #9403f580
+# %% ../../nbs/70_deployment.bundle.ipynb #83d07389
 def check_made_by(
     policy, # `Policy`, or None
     facts:dict, # of the runner of the graph that decides
@@ -126,11 +127,13 @@ def _put_weights(folder, weights):
         from safetensors.numpy import save_file
         save_file({k: np.ascontiguousarray(v) for k, v in weights.items()}, folder/"weights.safetensors")
 
-def _put_calibration(folder, calibration):
+def _put_calibration(folder, calibration, certificates=()):
     if isinstance(calibration, Predictions):
-        from riskclf.evaluation.certificate import save_calibration
-        save_calibration(calibration, folder/"calibration.csv")
+        from riskclf.evaluation.proof import save_rows
+        save_rows(calibration, folder/"calibration.csv", certificates)
     else: shutil.copyfile(calibration, folder/"calibration.csv")
+
+def _all_certificates(policy, more): return [c for c in (policy and policy.certificate, *more) if c]
 
 def _put_report(folder, name, content):
     "Write text or bytes, or copy a file or folder"
@@ -141,7 +144,7 @@ def _put_report(folder, name, content):
     elif Path(content).is_dir(): shutil.copytree(content, target)
     else: shutil.copyfile(content, target)
 
-# %% ../../nbs/70_deployment.bundle.ipynb #0842cdc0
+# %% ../../nbs/70_deployment.bundle.ipynb #bf5b24ed
 def write_bundle(
     path, # folder to make, str or Path
     scale:RiskScale, # the classes
@@ -152,11 +155,13 @@ def write_bundle(
     weights=None, # name -> array, or a .safetensors file
     calibrator=None, # `Calibrator`, or None to report probabilities as they are
     policy=None, # `Policy` with its certificate, or None: then everything goes to review
-    calibration=None, # `Predictions` that the policy was certified on, or the CSV of `save_calibration`
+    calibration=None, # `Predictions` that the policy was certified on, or the CSV of `save_rows`
     seen=None, # DataFrame with sha256, phash, split of all items used in any way
     encoder=None, # ONNX graph of the frame encoder of a video recipe; its .xml lies beside it where `openvino` is a file
     probes=None, # uint8 (n, size, size, 3), or clips (n, frames, size, size, 3); made up by default
     probe_probs=None, # what the reference (torch) says of them, float (n, C); the ONNX graph's answer by default
+    certificates=(), # more of them on the same items: of levels, of selective answers
+    bins=(), # `ConditionBins` of measured conditions, fixed on training items
     outliers=None, # `Outliers` fitted on features that this graph gave, or None: no picture is too unlike the others
     sbom:str=None, # bill of materials, CycloneDX JSON, from `make_sbom`; None leaves it out
     card:str="", # the model card, Markdown
@@ -183,16 +188,17 @@ def write_bundle(
         document["outliers"] = _put_outliers(folder, outliers, runner, inputs)
         _put_probes(folder, document["runtime"], recipe, inputs, probe_probs, tolerance)
         if weights is not None: _put_weights(folder, weights)
-        if calibration is not None: _put_calibration(folder, calibration)
+        if calibration is not None: _put_calibration(folder, calibration, _all_certificates(policy, certificates))
+        save_promises(folder, certificates, bins)
         if seen is not None: _put_seen(folder, seen)
         if sbom is not None: (folder/"sbom.json").write_text(sbom, encoding="utf-8")
         (folder/"README.md").write_text(card, encoding="utf-8")
         for name, content in (reports or {}).items(): _put_report(folder, f"reports/{name}", content)
     return write_folder(path, document, fill, overwrite)["id"]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #b617e6d7
+# %% ../../nbs/70_deployment.bundle.ipynb #30d7f73b
 class Bundle:
-    "A loaded bundle: `id`, `scale`, `recipe`, `policy`, `calibrator`, `outliers`, `runner`, `machine`, `document`"
+    "A loaded bundle: `id`, `scale`, `recipe`, `policy`, `promises`, `calibrator`, `outliers`, `runner`, `document`"
     def __init__(self,
         path, # folder, str or Path
         document:dict, # its `bundle.json`, checked
@@ -203,7 +209,7 @@ class Bundle:
         self.scale, self.task = RiskScale.from_dict(document["scale"]), document["task"]
         self.recipe = recipe_of(self.task, document["recipe"])
         self.calibrator, self.policy = _calibrator(document["calibrator"]), _policy(document["policy"])
-        self.outliers = _outliers(self.path, document["outliers"])
+        self.outliers, self.promises = _outliers(self.path, document["outliers"]), load_promises(self.path)
         _check_certificate(document, self.policy)
         name, about = _choose_runtime(document["runtime"], runtime), document["probes"]
         self.runner = _runner(self.path, self.recipe, document["runtime"], name, num_threads)
@@ -369,7 +375,12 @@ def make_timeline(
     gaps = [dict(start_s=float(a), end_s=float(b), label=None, probs={}, severity=None) for a, b in outputs["gaps"]]
     return sorted(seen + gaps, key=lambda e: (e["start_s"], e["end_s"]))
 
-# %% ../../nbs/70_deployment.bundle.ipynb #59cc3440
+# %% ../../nbs/70_deployment.bundle.ipynb #b28e57ad
+def _keep(bundle, raw, actions, reasons, certificate):
+    "What further promises do to the actions of the policy"
+    right = certificate is not None and bundle.policy.certificate.bound("precision") is not None
+    return keep_promises(bundle.promises, bundle.scale, raw, actions, reasons, right)
+
 def decide(
     bundle:Bundle, # whose policy and calibrator speak
     results:list, # of `Result`: `probs` float (C,), or (windows, C) with times, among the outputs, or a reason
@@ -380,11 +391,12 @@ def decide(
     raw = np.array([speaking_probs(bundle, r) for r in good], dtype=np.float64).reshape(-1, bundle.scale.num_classes)
     honest = raw if bundle.calibrator is None else bundle.calibrator.apply(raw)
     actions, reasons, certificate = _actions(bundle, raw, threshold)
+    if threshold is None and bundle.machine.same: actions, reasons = _keep(bundle, raw, actions, reasons, certificate)
     actions, reasons = _review_outliers(bundle, good, actions, reasons, certificate)
     certificates = [certificate]*len(good)
     if bundle.task == "video": actions, reasons, certificates = _of_videos(bundle, good, actions, reasons, certificate)
     rows, names = {id(r): i for i, r in enumerate(good)}, bundle.scale.names
-    labels, severities = raw.argmax(axis=1), severity(bundle.scale, honest)
+    labels, severities = call_classes(bundle.promises, raw), severity(bundle.scale, honest)
     def one(r):
         known = bundle.task == "video" and r.outputs is not None
         common = dict(item=r.source.item, path=r.source.path, bundle_id=bundle.id,
@@ -397,12 +409,13 @@ def decide(
                         severity=float(severities[i]), action=str(actions[i]), reasons=tuple(reasons[i]))
     return [one(r) for r in results]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #77555f23
+# %% ../../nbs/70_deployment.bundle.ipynb #05d10633
 def with_policy(
     path, # bundle to start from, str or Path
     out, # folder of the new bundle, str or Path
     policy, # `Policy` certified on `calibration`
     calibration:Predictions, # what the bundle's graph said of the calibration items
+    certificates=(), # more of them on the same items; those of the old bundle were about other items
     overwrite:bool=False, # replace a bundle that stands at `out`
 ) -> str: # id of the new bundle
     "A child of a bundle with another policy; `InputError` when the scores are those of another graph"
@@ -413,6 +426,7 @@ def with_policy(
     seen = [tuple(row) for row in _read_csv(path/"seen.csv")] if (path/"seen.csv").exists() else []
     seen += [(sha, "", "calibration") for sha in item_hashes(calibration)]
     def fill(folder):
-        _put_calibration(folder, calibration)
+        _put_calibration(folder, calibration, _all_certificates(policy, certificates))
+        save_promises(folder, certificates)
         _write_seen(folder, seen)
     return amend(path, out, dict(policy=policy.to_dict(), training_hashes="training.txt"), fill, overwrite)["id"]

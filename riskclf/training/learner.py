@@ -292,7 +292,7 @@ def predict_frame(
     facts = dict(runtime=f"torch {torch.__version__}", precision="float32", recipe_id=recipe.id, skipped=skipped)
     return with_labels(df[good], probs, scale, columns, facts | (meta or {}))
 
-# %% ../../nbs/32_training.learner.ipynb #a0aeaeda
+# %% ../../nbs/32_training.learner.ipynb #99017412
 RECIPES = {
     "default": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=320, resize="pad", pool="avg+max+std",
                     taps=["stage3", "stage4", "final"], drop_rate=0.5, augment={"flip": 1.0}, views=2,
@@ -317,16 +317,18 @@ RECIPES = {
     "severity": dict(network="r3d_18", pretrained=True, size=224, resize="squash", num_frames=16, fps=10., hop=0.5,
                      reduce="max", drop_rate=0.3, augment="violence", multiplier=3, batch_size=8, loss="ce",
                      class_weight_power=0.5, optimizer="adamw", weight_decay=1e-4, epochs=50, lr=1e-4,
-                     schedule="cosine", lr_end=1e-6, patience=10),
+                     schedule="cosine", lr_end=1e-6, patience=10, split="70,10,20,0",
+                     split_uncertified="80,10,0,10"),
 }
 
-# %% ../../nbs/32_training.learner.ipynb #aa62396d
+# %% ../../nbs/32_training.learner.ipynb #44ba4564
 _STEPS = {"backbone": create_backbone, "model": ImageClassifier, "freeze": freeze, "images": ImageRecipe,
           "loaders": image_dls, "learner": make_learner, "fit": fit}
 _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df", "scale", "recipe", "mean", "std",
           "cbs", "monitor", "splitter", "folder", "resume", "img_size"}
 _KEYS = {step: [k for k in inspect.signature(f).parameters if k not in _GIVEN] for step, f in _STEPS.items()}
-_KEYS |= {"features": ["views"],  # pictures or clips a training item counts for when features are cached
+_KEYS |= {"data": ["split", "split_uncertified"],  # percent for train, valid, calibration, test; with --no-certify
+          "features": ["views"],  # pictures or clips a training item counts for when features are cached
           "clip": ["num_frames", "fps", "hop"], "video": ["streams", "reduce"], "clips": ["multiplier"],
           "network": ["network", "backbone", "backbone_weights", "alpha"],
           "head": ["head", "stats", "fusion", "compress", "units", "recurrent_drop"]}
