@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['certify']
 
-# %% ../nbs/79d_certifying.ipynb #0f07b4e4
+# %% ../nbs/79d_certifying.ipynb #800988e3
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from .core import InputError, load_predictions, sha256_bytes, write_json
 from .doctor import ledger_file
 from .evaluation.bounds import check_rate
 
-# %% ../nbs/79d_certifying.ipynb #cc729604
+# %% ../nbs/79d_certifying.ipynb #922168f7
 def _make_policy(calibration, valid, wish, exploring):
     "The policy, and the table of `explore` where it was asked for"
     from riskclf.evaluation.ledger import Ledger, explore
@@ -46,7 +46,7 @@ def _certify_file(path, scale, wish, exploring, out):
     write_json(out, policy.to_dict())
     return policy, table, policy_rates(policy, calibration), str(out)
 
-# %% ../nbs/79d_certifying.ipynb #0adb2349
+# %% ../nbs/79d_certifying.ipynb #8882c1ac
 def _look(calibration, wish, **asked):
     from riskclf.evaluation.ledger import Ledger
     return Ledger(wish["ledger"]).look(calibration, asked | dict(confidence=wish["confidence"], unit=wish["unit"]),
@@ -113,7 +113,7 @@ def _certify_shift(path, scale, gamma, wish, out):
     policy = _write_policy(outcome, look, valid, wish["unit"], out)
     return _outcome_result(outcome, look, dict(policy=policy.to_dict()), [repr(policy)], out)
 
-# %% ../nbs/79d_certifying.ipynb #cec040b0
+# %% ../nbs/79d_certifying.ipynb #b0fb803c
 def _prove_levels(calibration, max_under_call, max_by_two, wish):
     "The outcome for every level, and its look"
     from riskclf.evaluation.certificate import scores_hash
@@ -145,7 +145,7 @@ def _certify_levels(path, scale, max_under_call, max_by_two, wish, out):
                          f"called below {first}")
     return _outcome_result(outcome, look, found, lines, where)
 
-# %% ../nbs/79d_certifying.ipynb #923dda95
+# %% ../nbs/79d_certifying.ipynb #aa11b27d
 def _prove_answers(calibration, valid, max_error, wish):
     "The outcome for answers that are sure enough, and its look"
     from riskclf.evaluation.selective import certify_selective
@@ -167,7 +167,7 @@ def _certify_answers(path, scale, max_error, wish, out):
         lines = [f"{found['coverage']['value']:.1%} of the calibration items are sure enough"]
     return _outcome_result(outcome, look, found, lines, where)
 
-# %% ../nbs/79d_certifying.ipynb #e82c29ed
+# %% ../nbs/79d_certifying.ipynb #361f0273
 def _site_items(b, on, classes, column, by):
     "Predictions of the site's new items with their conditions, and the bins of those that are measured"
     from riskclf.deployment.promises import load_bins
@@ -193,6 +193,7 @@ def _third(preds):
 def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     "A new bundle with a policy proven on the site's items, and what else was asked for; a `Result`"
     from riskclf.deployment.bundle import load, with_policy
+    from riskclf.evaluation.clips import limit_to_clips
     from riskclf.evaluation.policy import policy_rates
     if not out: raise InputError("a site's certificate makes a new bundle: say where with --out")
     if Path(out).exists(): raise InputError(f"{out} exists: a bundle is never changed, name another --out")
@@ -206,7 +207,7 @@ def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     elif kinds["gamma"] is not None: careful = _prove_shift(preds, kinds["gamma"], wish)
     if careful is None: policy, table = _make_policy(preds, valid, wish, exploring)
     else: policy = _careful_policy(*careful, valid, wish["unit"])
-    more = []
+    policy, more = limit_to_clips(policy, preds), []
     if kinds["max_under_call"] is not None:
         more.append(_prove_levels(preds, kinds["max_under_call"], kinds["max_by_two"], wish))
     if kinds["max_error"] is not None: more.append(_prove_answers(preds, valid, kinds["max_error"], wish))
@@ -229,7 +230,7 @@ def _policy_result(policy, table, rates, where, lines=(), more=(), broken=()):
     kept = [] if policy.kept else list(policy.notes[:1]) or ["nothing was proven"]
     return Result(json_values(found), text, [*kept, *broken])
 
-# %% ../nbs/79d_certifying.ipynb #a2dc9db1
+# %% ../nbs/79d_certifying.ipynb #345ab06c
 def _thin(table, most=12):
     "At most so many rows of the table of `explore`, up to a rate of one half"
     useful = table[table["max_rate"] <= 0.5] if (table["max_rate"] <= 0.5).any() else table

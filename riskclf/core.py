@@ -419,8 +419,20 @@ def reduce_windows(
     one = one.reset_index().drop(columns=["_risk", "window", "start_s", "end_s"], errors="ignore")
     return Predictions(one, preds.scale, preds.meta)
 
-# %% ../nbs/00_core.ipynb #bcfebf41
+# %% ../nbs/00_core.ipynb #dd4ac108
 ACTIONS = ("clear", "review", "alarm")
+
+def _timeline_lines(timeline):
+    "Stretches with the same label as lines: from, to, label, highest severity"
+    runs = []
+    for e in timeline:
+        if runs and runs[-1]["label"] == e["label"] and e["start_s"] <= runs[-1]["end_s"] + 1e-6:
+            runs[-1]["end_s"] = max(runs[-1]["end_s"], e["end_s"])
+            runs[-1]["severity"] = max((v for v in (runs[-1]["severity"], e["severity"]) if v is not None), default=None)
+        else: runs.append(dict(e))
+    for r in runs:
+        what = "not seen" if r["label"] is None else f"{r['label']}, severity up to {r['severity']:.2f}"
+        yield f"{r['start_s']:8.1f} to {r['end_s']:8.1f} s  {what}"
 
 @dataclass(frozen=True)
 class Decision:
@@ -450,4 +462,6 @@ class Decision:
 
     def to_text(self):
         said = "not judged" if self.label is None else f"{self.label} {self.confidence:.2f}"
-        return f"{self.action:6}  {said:18}  {self.path or self.item}  ({'; '.join(self.reasons)})"
+        first = f"{self.action:6}  {said:18}  {self.path or self.item}  ({'; '.join(self.reasons)})"
+        if not self.timeline or len(self.timeline) < 2: return first
+        return "\n".join([first, *(f"        {line}" for line in _timeline_lines(self.timeline))])

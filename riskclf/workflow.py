@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COMMANDS', 'check', 'train', 'evaluate', 'predict', 'verify', 'card', 'doctor', 'demo']
 
-# %% ../nbs/80_workflow.ipynb #ea9d7462
+# %% ../nbs/80_workflow.ipynb #8abb9bd9
 import json
 import logging
 from pathlib import Path
@@ -20,7 +20,7 @@ from .evaluation.bounds import check_rate
 # %% ../nbs/80_workflow.ipynb #59b29fa7
 _log = logging.getLogger("riskclf")
 
-# %% ../nbs/80_workflow.ipynb #f83b3e6d
+# %% ../nbs/80_workflow.ipynb #762bbe4e
 def _plan(prepared, max_miss_rate, confidence, unit, **wish):
     "Lines on whether the calibration items can prove the rate, and the same as JSON values"
     from riskclf.evaluation.bounds import exact_rate
@@ -143,7 +143,7 @@ def _estimate(prepared, recipe, cache, out, max_miss_rate, unit, seed, changes):
     return [found["statement"], f"to use it, without a certificate: riskclf predict {Path(out)/'bundle'} "
                                 f"--threshold {found['threshold']:.6g} PATH"], found
 
-# %% ../nbs/80_workflow.ipynb #49b591ae
+# %% ../nbs/80_workflow.ipynb #c11a6559
 def train(
     data, # folder of class folders, folder with manifest.csv, or a CSV or parquet file
     *,
@@ -153,7 +153,7 @@ def train(
     alarm_from:str=None, # first alarm class; all but the first by default; 'none' for no alarm and no certificate
     unordered:bool=False, # the classes are types, not levels
     group_by:str=None, # regular expression with one capture group that finds an item's group in its name
-    split:str="60,10,30,0", # percent for train, valid, calibration, test
+    split:str=None, # percent for train, valid, calibration, test; the recipe's or 60,10,30,0 by default
     split_by:str="group", # 'group', or 'time' for the latest period in calibration
     label_review:str=None, # CSV of `check --labels` with decisions in it, to apply
     recipe:str="default", # a name that `riskclf doctor` lists, or a YAML file with the keys of a recipe
@@ -173,7 +173,7 @@ def train(
     mode:str="three-way", # 'three-way', 'high-recall', 'high-precision' or 'argmax'
     min_precision:float=None, # smallest share of right alarms, for high-precision; 0.9 there by default
     marginal:bool=False, # each bound at `confidence` instead of all together
-    certify:bool=True, # set calibration items aside; without, train on all but valid
+    certify:bool=True, # set calibration items aside; without, train on them too
     accept_provable:bool=False, # with too few unsafe items, certify the best rate they can prove
     looks:int=1, # certificates planned for this calibration set; each spends its share of delta
     ledger:str=None, # file that counts them, one for the user by default
@@ -192,6 +192,7 @@ def train(
     check_license(license)
     if (Path(out)/"bundle").exists() and not overwrite:
         raise InputError(f"{Path(out)/'bundle'} exists: name another --out, or add --overwrite")
+    split = split or _recipe_split(recipe, certify)
     p = checked_data(data, split, certify, classes=classes, column=column, alarm_from=alarm_from, unordered=unordered,
                      group_by=group_by, split_by=split_by, seed=seed, label_review=label_review)
     certify, given = certify and p.scale.has_alarm, dict(
@@ -208,7 +209,14 @@ def train(
                  metrics=made.metrics, notes=p.notes, policy=made.policy, estimate=estimate)
     return Result(found, join_lines(made.text, lines), list(made.broken) + (left_out(p) if strict else []))
 
-# %% ../nbs/80_workflow.ipynb #60560ae2
+# %% ../nbs/80_workflow.ipynb #7c94dd8b
+def _recipe_split(recipe, certify):
+    "The shares that a recipe asks for"
+    from riskclf.pipeline import read_recipe, without_warnings
+    with without_warnings(): from riskclf.training.learner import recipe_steps
+    wanted = recipe_steps(read_recipe(recipe))["data"]
+    return wanted.get("split" if certify else "split_uncertified") or wanted.get("split") or "60,10,30,0"
+
 def _review(p): return p.df.attrs.get("label_review")
 
 def _announce(p, plan_text):
@@ -226,11 +234,11 @@ def _train(p, out, wish, settings, changes, resume, overwrite, unit, max_miss_ra
     _log.info(learnt.text)
     made, lines, estimate = pack(p, learnt, out, wish, settings, Path(data).resolve().name, overwrite), [], None
     (out/"estimate.json").unlink(missing_ok=True)
-    if p.scale.has_alarm and made.certificate is None and learnt.report["cached"]:
+    if p.scale.has_alarm and made.certificate is None and learnt.report["cached"] and learnt.kind.task == "image":
         lines, estimate = _estimate(p, recipe, cache, out, max_miss_rate, unit, seed, changes)
     return made, lines, estimate
 
-# %% ../nbs/80_workflow.ipynb #4099baf0
+# %% ../nbs/80_workflow.ipynb #e2e156bb
 def _figures(metrics):
     "The figures of an evaluation as lines"
     names = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc", "ece", "miss_rate", "false_alarm_rate",
@@ -240,7 +248,7 @@ def _figures(metrics):
         if f["value"] is None: return f"cannot be estimated: {f.get('note', '')}"
         span = "" if f["low"] is None else f"  [{f['low']:.3f}, {f['high']:.3f}]"
         return f"{f['value']:.3f}{span}{'  ' + f['note'] if f.get('note') else ''}"
-    return [f"{n.replace('_', ' '):18} {one(f)}" for n, f in shown]
+    return [f"{n.replace('_', ' '):18} {one(f)}" for n, f in shown] + [f"alert: {a}" for a in metrics.get("alerts", [])]
 
 def _by_condition(preds, df, bundle, conditions, out):
     "Lines on the figures for every condition, written to conditions.csv, and the gaps as JSON values"
@@ -261,7 +269,7 @@ def _by_condition(preds, df, bundle, conditions, out):
     return ["largest gaps between conditions:", gaps.to_string(index=False)], dict(
         condition_gaps=json.loads(gaps.to_json(orient="records")))
 
-# %% ../nbs/80_workflow.ipynb #c33f5d66
+# %% ../nbs/80_workflow.ipynb #7d8557ee
 def evaluate(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes
@@ -276,19 +284,21 @@ def evaluate(
 ) -> Result:
     "Metrics with intervals, predictions, pictures, failures and a page of misses, of a bundle on labelled data"
     from riskclf.deployment.bundle import load
-    from riskclf.deployment.runtime import find_seen, predict_frame
+    from riskclf.deployment.runtime import find_seen
     from riskclf.misses import page_of_misses
-    from riskclf.pipeline import report, take_actions
+    from riskclf.pipeline import report, score_items, take_actions
     b = load(bundle)
+    if b.task == "video" and conditions == "measured":
+        raise InputError("conditions are measured on pictures: name columns of the manifest for videos")
     p = labelled_data(b, data, classes, column)
     seen = find_seen(b, p.df)
     fresh = p.df if allow_seen else p.df[[not s for s in seen]]
     if not len(fresh):
         raise InputError(f"all {len(p.df)} items were seen in training: bring new ones, or add --allow-seen")
-    preds = predict_frame(b, fresh)
+    preds = score_items(b, fresh, make_folder(out))
     notes = [*p.notes, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
              + (", and are kept" if allow_seen else ", and are left out")]
-    metrics = report(preds, b.policy, b.calibrator, make_folder(out), p.df, b.promises)
+    metrics = report(preds, b.policy, b.calibrator, out, p.df, b.promises)
     more, found = _by_condition(preds, fresh, b, conditions, Path(out))
     actions = take_actions(preds, b.policy, b.promises)
     missed, about = page_of_misses(b, preds, actions, p, seen, out, neighbours, column)
@@ -299,20 +309,32 @@ def evaluate(
                   _figures(metrics), more, missed, f"written to {out}")
     return Result(metrics, text, left_out(p) if strict else [])
 
-# %% ../nbs/80_workflow.ipynb #dfd9171c
+# %% ../nbs/80_workflow.ipynb #daf489ed
 def predict(
     bundle, # folder of a bundle
-    *paths, # images, folders or patterns such as 'camera/*.jpg'
+    *paths, # images or videos, folders or patterns such as 'camera/*.jpg'
     threshold:float=None, # alarm at this risk score and above, else clear; drops the certificate
     batch_size:int=8, # most images in one call of the model
-    timeout_s:float=30., # seconds that one file may take
-): # yields a `Decision` for each image, as they come
-    "A decision for each image; what cannot be judged goes to review"
+    timeout_s:float=30., # seconds that one file, or the next frame of a video, may take
+    timeline:str=None, # folder for a picture and a text of what was found in each video
+): # yields a `Decision` for each file, as they come
+    "A decision for each image or video; what cannot be judged goes to review"
     from riskclf.deployment.bundle import load
-    if not paths: raise InputError("nothing to judge: name images, folders or patterns")
-    return load(bundle).predict(*paths, threshold=threshold, batch_size=batch_size, timeout_s=timeout_s)
+    if not paths: raise InputError("nothing to judge: name images, videos, folders or patterns")
+    b = load(bundle)
+    if timeline is not None and (b.task != "video" or b.policy is None):
+        raise InputError("a timeline takes a bundle of videos with a policy")
+    decisions = b.predict(*paths, threshold=threshold, batch_size=batch_size, timeout_s=timeout_s)
+    return decisions if timeline is None else _drawn(b, decisions, make_folder(timeline))
 
-# %% ../nbs/80_workflow.ipynb #ba08c83c
+def _drawn(b, decisions, folder):
+    "The same, drawn on the way"
+    from riskclf.deployment.videos import draw_story
+    for d in decisions:
+        if d.timeline: draw_story(b, d, folder)
+        yield d
+
+# %% ../nbs/80_workflow.ipynb #8c312dba
 def verify(
     bundle, # folder of a bundle
 ) -> Result:
