@@ -15,7 +15,7 @@ NBS = ROOT / "nbs"
 SCRIPTS = ROOT / ".github" / "scripts"
 BIN = Path(sys.executable).parent
 LIGHT = re.compile(
-    r"^(core|data\.(images|decode|frames|sequences|video)|models\.graph|evaluation\.(bounds|calibration|certificate|clips|detection|events"
+    r"^(core|data\.(captions|images|decode|frames|live|sequences|video)|models\.graph|evaluation\.(bounds|calibration|certificate|clips|detection|events"
     r"|intervals|ledger|levels|outliers|policy|subgroups|timeline|verify)|deployment\..*|doctor|commands|certifying|workflow|signoff"
     r"|comparison|signatures|cli)$"
 )

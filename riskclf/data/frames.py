@@ -84,19 +84,19 @@ def _pick_stream(container, name, notes):
     if len(streams) > 1: notes.append(f"the first of {len(streams)} video streams is used")
     return streams[0]
 
-# %% ../../nbs/10d_data.frames.ipynb #873bd786
+# %% ../../nbs/10d_data.frames.ipynb #3b2c0cbc
 _EPS = 1e-3  # seconds; Matroska rounds its times to this
 
 class _Video:
     "An open video: its stream, its clock, and in `report` what could not be seen"
-    def __init__(self, source, report=None, num_threads=None, limits=None):
+    def __init__(self, source, report=None, num_threads=None, limits=None, container=None):
         limits = VIDEO_LIMITS | (limits or {})
         self.report = {} if report is None else report
         self.report.update(notes=[], gaps=[], damaged=0)
-        self.file, self.size_bytes, self.name = _open_source(source, limits["max_bytes"])
-        self.container = None
+        self.file, self.container, self.name = None, container, str(source)
+        if container is None: self.file, self.size_bytes, self.name = _open_source(source, limits["max_bytes"])
         try:
-            self.container = _open_container(self.file, self.name)
+            self.container = container or _open_container(self.file, self.name)
             self._prepare(num_threads, **limits)
         except BaseException:
             self.close()
@@ -121,8 +121,8 @@ class _Video:
         return VideoError("too large", f"{self.name} {what}, more than the {limit:,.0f} allowed")
 
     def close(self):
-        if self.container is not None: self.container.close()
-        self.file.close()
+        for opened in (self.container, self.file):
+            if opened is not None: opened.close()
     def __enter__(self): return self
     def __exit__(self, *_): self.close()
 
