@@ -99,7 +99,7 @@ def project_time(
     return dict(seconds_a_clip=each, step_s=each * train.bs, steps_an_epoch=len(train), epoch_h=epoch,
                 run_h=epoch * epochs, threads=torch.get_num_threads())
 
-# %% ../../nbs/33e_training.clip_networks.ipynb #b499b0b0
+# %% ../../nbs/33e_training.clip_networks.ipynb #fc2a338f
 def predict_clips(
     model:ClipClassifier, # trained
     df, # manifest rows with `item` and `path`; `label`, `group`, `split` and `columns` are carried over
@@ -126,4 +126,5 @@ def predict_clips(
     which, window, start_s, end_s = (list(x) for x in zip(*rows))
     many = df.iloc[which].reset_index(drop=True).assign(window=window, start_s=start_s, end_s=end_s)
     facts = dict(runtime=f"torch {torch.__version__}", precision="float32", recipe_id=recipe.id, skipped=skipped)
-    return with_labels(many, np.concatenate(probs), scale, ("window", "start_s", "end_s", *columns), facts | (meta or {}))
+    columns, facts = ("window", "start_s", "end_s", *columns), facts | (meta or {})
+    return with_labels(many, np.concatenate(probs), scale, columns, facts)
