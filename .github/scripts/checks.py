@@ -15,8 +15,8 @@ NBS = ROOT / "nbs"
 SCRIPTS = ROOT / ".github" / "scripts"
 BIN = Path(sys.executable).parent
 LIGHT = re.compile(
-    r"^(core|data\.(images|decode|video)|models\.graph|evaluation\.(bounds|calibration|certificate|events|intervals"
-    r"|ledger|levels|outliers|policy|subgroups|verify)|deployment\..*|doctor|commands|certifying|workflow|signoff"
+    r"^(core|data\.(images|decode|frames|video)|models\.graph|evaluation\.(bounds|calibration|certificate|detection|events"
+    r"|intervals|ledger|levels|outliers|policy|subgroups|timeline|verify)|deployment\..*|doctor|commands|certifying|workflow|signoff"
     r"|comparison|signatures|cli)$"
 )
 

@@ -191,11 +191,11 @@ def _geometry(im, spec, rng):
     matrix = (*linear[0], offset[0], *linear[1], offset[1])
     return im.transform((width, height), Image.AFFINE, matrix, Image.BILINEAR)
 
-# %% ../../nbs/15_data.images.ipynb #279ba25d
+# %% ../../nbs/15_data.images.ipynb #d716ec15
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 
-def _colour(im, spec, rng):
-    "Random brightness, contrast, saturation and hue in one matrix, then a random gamma"
+def _colour(im, spec, rng, grey=None):
+    "Random brightness, contrast (around `grey`) and colours in one matrix, then a random gamma"
     linear_keys = ("brightness", "contrast", "saturation", "hue")
     changes = rng.uniform(-1, 1, 5) * [*(spec[k] for k in linear_keys), spec["exposure"]]
     (brightness, contrast, saturation), (degrees, stops) = 1 + changes[:3], changes[3:]
@@ -203,7 +203,7 @@ def _colour(im, spec, rng):
         hue = math.radians(degrees)
         c, s = saturation * math.cos(hue), saturation * math.sin(hue)
         linear = np.linalg.inv(_TO_YIQ) @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]]) @ _TO_YIQ
-        grey = np.asarray(im.convert("L")).mean()
+        if grey is None: grey = np.asarray(im.convert("L")).mean()
         offset = np.full((3, 1), brightness * (1 - contrast) * grey)
         im = im.convert("RGB", np.hstack([brightness * contrast * linear, offset]).ravel().tolist())
     if stops:
@@ -218,7 +218,9 @@ def _sensor(im, spec, rng):
     from PIL import ImageFilter
     radius, sd = rng.uniform(0, 1, 2) * (spec["blur"] * max(im.size), spec["noise"])
     if radius > 0.1: im = im.filter(ImageFilter.BoxBlur(float(radius)))
-    image = np.asarray(im)
+    return _grain(np.asarray(im), sd, rng)
+
+def _grain(image, sd, rng):
     if not sd: return image
     noise = np.round(_NORMAL * sd).astype(np.int16)[rng.integers(0, 256, image.shape, dtype=np.uint8)]
     return np.clip(image + noise, 0, 255).astype(np.uint8)

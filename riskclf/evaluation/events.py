@@ -11,8 +11,8 @@ import numpy as np
 from ..core import InputError, Predictions
 from .certificate import Certificate, Outcome, certify
 
-# %% ../../nbs/42e_evaluation.events.ipynb #9e067c92
-def _check_windows(preds, smooth):
+# %% ../../nbs/42e_evaluation.events.ipynb #f61366e2
+def _check_windows(preds, smooth, gap_s):
     if preds.scale.multilabel or not preds.scale.has_alarm:
         raise InputError(f"{preds.scale}: events need one class a window and an alarm class")
     if (missing := [c for c in ("window", "start_s", "end_s") if c not in preds.frame]):
@@ -24,23 +24,30 @@ def _check_windows(preds, smooth):
     groups = preds.frame.groupby("item")["group"].nunique()
     if (groups > 1).any(): raise InputError(f"recording {groups.idxmax()!r} lies in {groups.max()} groups: give it one")
     if int(smooth) != smooth or smooth < 1: raise InputError(f"smooth is {smooth}: give at least 1 window")
+    if not gap_s >= 0: raise InputError(f"gap_s is {gap_s}: give the longest pause in seconds, 0 or more")
+
+def _stretches(frame, gap_s):
+    "Number of the stretch without a long pause in which each window lies; rows sorted by recording and start"
+    covered = frame.groupby("item")["end_s"].cummax().shift()
+    return (frame["item"].ne(frame["item"].shift()) | (frame["start_s"] - covered > gap_s)).cumsum().to_numpy()
 
 def smooth_windows(
     preds:Predictions, # windows of recordings: `item` the recording, `window`, `start_s`, `end_s`
     smooth:int=3, # windows to average, the window itself and those before it; 1 for none
+    gap_s:float=1., # after a longer pause the mean begins afresh, in seconds from one window's end to the next one
 ) -> Predictions: # the same windows, sorted by recording and time, with averaged probabilities
-    "The mean over the last windows of the same recording; `InputError` without times or with `smooth` below 1"
-    _check_windows(preds, smooth)
+    "The mean over the last windows without a pause; `InputError` without times or with `smooth` below 1"
+    _check_windows(preds, smooth, gap_s)
     frame = preds.frame.sort_values(["item", "start_s"], kind="stable")
     columns = [f"prob_{n}" for n in preds.scale.names]
-    probs, items, n = frame[columns].to_numpy(dtype=np.float64), frame["item"].to_numpy(dtype=str), len(frame)
+    probs, parts, n = frame[columns].to_numpy(dtype=np.float64), _stretches(frame, gap_s), len(frame)
     total, count = probs.copy(), np.ones(n)
     for back in range(1, min(int(smooth), n)):
-        rows = back + np.flatnonzero(items[back:] == items[:-back])
+        rows = back + np.flatnonzero(parts[back:] == parts[:-back])
         total[rows] += probs[rows - back]
         count[rows] += 1
     frame = frame.assign(**dict(zip(columns, (total/count[:, None]).T)))
-    return Predictions(frame, preds.scale, preds.meta | dict(smooth=int(smooth)))
+    return Predictions(frame, preds.scale, preds.meta | dict(smooth=int(smooth), gap_s=float(gap_s)))
 
 # %% ../../nbs/42e_evaluation.events.ipynb #ac3518d4
 def _check_events(preds, events):
@@ -61,7 +68,7 @@ def _check_events(preds, events):
         raise InputError(f"{len(twice)} events have the name of another, such as {twice[0]!r}: give each its own")
     return events
 
-# %% ../../nbs/42e_evaluation.events.ipynb #d19b0d7c
+# %% ../../nbs/42e_evaluation.events.ipynb #cc9e48a2
 def _windows_during(smoothed, events):
     "For each event the rows of the windows that it overlaps, and the first row of its recording"
     frame = smoothed.frame
@@ -76,9 +83,10 @@ def event_predictions(
     preds:Predictions, # windows of recordings, as in `smooth_windows`
     events, # DataFrame: item (the recording), start_s, end_s; if wanted event (a name), target (a class)
     smooth:int=3, # windows to average
+    gap_s:float=1., # longest pause in seconds, as in `smooth_windows`
 ) -> Predictions: # one row an event: its name as `item`, its recording, its group, how many windows saw it
     "The most alarming window of each event; `InputError` for events without times, names of their own or a recording"
-    events, smoothed = _check_events(preds, events), smooth_windows(preds, smooth)
+    events, smoothed = _check_events(preds, events), smooth_windows(preds, smooth, gap_s)
     risk, probs, found = smoothed.risk, smoothed.probs, np.zeros((len(events), len(preds.scale)))
     found[:, 0], seen, home = 1, [], []  # an event that no window saw has risk 0
     for i, (first, rows) in enumerate(_windows_during(smoothed, events)):
@@ -89,9 +97,9 @@ def event_predictions(
         ["item", "recording", "target", "start_s", "end_s"], axis=1)
     of_recording = {c: smoothed.frame[c].to_numpy()[home] for c in ("group", "split")}
     frame = frame.assign(windows=seen, **of_recording, **{f"prob_{n}": p for n, p in zip(preds.scale.names, found.T)})
-    return Predictions(frame, preds.scale, preds.meta | dict(rows="events", smooth=int(smooth)))
+    return Predictions(frame, preds.scale, smoothed.meta | dict(rows="events"))
 
-# %% ../../nbs/42e_evaluation.events.ipynb #7f20d255
+# %% ../../nbs/42e_evaluation.events.ipynb #88f24ef3
 def certify_events(
     preds:Predictions, # windows of calibration recordings that the model never saw
     events, # DataFrame of all events in them, as in `event_predictions`
@@ -100,27 +108,29 @@ def certify_events(
     confidence:float=0.95, # 1 - delta, in (0, 1)
     smooth:int=3, # windows to average
     unit:str="event", # one event a group; 'all': no event of the group is missed
+    gap_s:float=1., # longest pause in seconds, as in `smooth_windows`
     **kwargs, # marginal, look, accept_provable, method as in `certify`
 ) -> Outcome: # its thresholds are on the smoothed risk of a window
     "Prove how many events go unnoticed; `InputError` for windows or events that cannot be certified"
-    made = event_predictions(preds, events, smooth)
+    made = event_predictions(preds, events, smooth, gap_s)
     outcome = certify(made, max_miss_rate, max_false_alarm_rate, confidence, unit, **kwargs)
     if not outcome: return outcome
     frame = preds.frame.sort_values(["item", "start_s"])
     hops = frame.groupby("item")["start_s"].diff().dropna()
-    about = dict(smooth=int(smooth), length_s=float((frame["end_s"] - frame["start_s"]).median()),
+    about = dict(smooth=int(smooth), gap_s=float(gap_s), length_s=float((frame["end_s"] - frame["start_s"]).median()),
                  hop_s=float(hops.median()) if len(hops) else None)
     return Outcome(Certificate(outcome.certificate.content | dict(windows=about)), outcome.shortfalls)
 
-# %% ../../nbs/42e_evaluation.events.ipynb #6e572733
+# %% ../../nbs/42e_evaluation.events.ipynb #a9b32d29
 def event_table(
     preds:Predictions, # windows of recordings
     events, # DataFrame of the events in them
     threshold:float, # alarm when the smoothed risk is this high
     smooth:int=3, # windows to average
+    gap_s:float=1., # longest pause in seconds, as in `smooth_windows`
 ): # DataFrame: event, recording, target, risk, noticed, delay_s (to the end of the first alarming window, NaN if none)
     "Which events are noticed, and how late; `InputError` as in `event_predictions`"
-    events, smoothed = _check_events(preds, events), smooth_windows(preds, smooth)
+    events, smoothed = _check_events(preds, events), smooth_windows(preds, smooth, gap_s)
     risk, end, highest, delays = smoothed.risk, smoothed.frame["end_s"].to_numpy(dtype=np.float64), [], []
     for begins, (_, rows) in zip(events["start_s"], _windows_during(smoothed, events)):
         alarms = rows[risk[rows] >= threshold]
