@@ -6,7 +6,7 @@
 __all__ = ['Prepared', 'prepare_data', 'without_warnings', 'read_recipe', 'Learnt', 'learn', 'take_actions', 'report', 'judge',
            'data_hash']
 
-# %% ../nbs/78_pipeline.ipynb #25148161
+# %% ../nbs/78_pipeline.ipynb #4b7e9afa
 import contextlib
 import warnings
 from pathlib import Path
@@ -19,6 +19,7 @@ import yaml
 
 from .core import InputError, Predictions, RiskScale, hash_json, save_predictions, write_json
 from .data.checks import check_files, usable_items
+from .data.defects import add_defects
 from .data.images import ImageRecipe
 from .data.manifest import load_manifest
 from .data.splits import assign_groups, parse_fractions, split_manifest
@@ -102,7 +103,7 @@ def read_recipe(
     if not isinstance(found, dict): raise InputError(f"{recipe} must hold `key: value` lines")
     return found
 
-# %% ../nbs/78_pipeline.ipynb #023e0ac7
+# %% ../nbs/78_pipeline.ipynb #3f5caac1
 class Learnt(NamedTuple):
     "A trained model, how files become its input, the report of the run, its history, and a line for a person"
     model:ImageClassifier
@@ -116,10 +117,12 @@ def _balance(model, df, features, scale, recipe, seed, changes):
     with without_warnings(): from riskclf.training.balance import add_bias, balance_bias, out_of_fold
     good = (df["split"] == "train").to_numpy() & ~np.isnan(features[:, 0]).any(axis=1)  # valid stays unseen by the bias
     rows = df[good].reset_index(drop=True)
-    folds = min(5, rows.groupby("label")["group"].nunique().min())
+    real = rows["defect"].isna().to_numpy() if "defect" in rows else np.ones(len(rows), dtype=bool)
+    folds = min(5, rows[real].groupby("label")["group"].nunique().min())
     if folds < 2: return  # a class with a single group cannot be judged by a head that has not seen it
     logits = out_of_fold(model.head, rows, features[good], scale, recipe, folds, seed, **changes)
-    add_bias(model, balance_bias(logits, np.array([scale.names.index(n) for n in rows["label"]])))
+    targets = np.array([scale.names.index(n) for n in rows["label"]])
+    add_bias(model, balance_bias(logits[real], targets[real]))  # made defects say nothing about how often one is right
 
 def learn(
     prepared:Prepared, # from `prepare_data`
@@ -146,6 +149,9 @@ def learn(
     why = cache_obstacle(model, recipe_steps(recipe, **changes)["learner"].get("mix", "none"))
     if why is None:
         kept = None if cache is None else FeatureCache(cache)
+        made = recipe_steps(recipe, **changes)["defects"]
+        if made.get("defects") and not prepared.scale.multilabel:
+            df = add_defects(df, prepared.scale, **made, seed=seed)
         model, learner, report, got = train_features(df, prepared.scale, recipe, cache=kept, **how, **changes)
         if not prepared.scale.multilabel: _balance(model, df, got.features, prepared.scale, recipe, seed, changes)
     else:

@@ -125,13 +125,15 @@ def paste_defect(
     changed = image * (np.clip(drawn, 0, 255) / np.maximum(grey, 1))[..., None]
     return np.clip(np.round(changed), 0, 255).astype(np.uint8)
 
-# %% ../../nbs/15b_data.defects.ipynb #307b31f0
+# %% ../../nbs/15b_data.defects.ipynb #b9547b0f
 def _targets(defects, scale):
     "Class of each kind"
     good = scale.names[0]
     others = [n for n in scale.names if n != good]
     if isinstance(defects, str):
-        if defects != "all": raise InputError(f"defects={defects!r}: wanted 'all', or a dictionary of kinds to classes")
+        if defects not in ("all", "auto"):
+            raise InputError(f"defects={defects!r}: wanted 'all', 'auto', or a dictionary of kinds to classes")
+        if len(others) > 1 and defects == "auto": return {}
         if len(others) > 1: raise InputError(f"defects='all', but there are several classes beside {good!r}: say which "
                                              f"kind is which, such as {{'spot': {others[0]!r}}}")
         return dict.fromkeys(DEFECTS, others[0])
@@ -146,7 +148,7 @@ def _targets(defects, scale):
 def add_defects(
     df, # manifest with `item`, `path`, `label`, `group`, `split`, `sha256`
     scale, # `RiskScale`; its first class is the good one
-    defects="all", # kinds to the class they stand for, dict; 'all': every kind, with one class beside the good one
+    defects="all", # kinds to their class, dict; 'all': every kind; 'auto': all with two classes, none with more
     each:int=1, # made defects on each good piece of train, of kinds that take turns
     seed:int=0, # of kinds and defects
 ): # the same rows, and rows with `defect` after them

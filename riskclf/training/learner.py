@@ -185,7 +185,7 @@ def _facts(learn, epochs, lr, schedule, metric, patience, seed):
                 loss=str(learn.loss_func), train_items=items,
                 trained=sum(p.numel() for p in learn.model.parameters() if p.requires_grad))
 
-# %% ../../nbs/32_training.learner.ipynb #75a8342e
+# %% ../../nbs/32_training.learner.ipynb #8b84bf8a
 def fit(
     learn:Learner, # from `make_learner`
     epochs:int, # times through train
@@ -209,7 +209,6 @@ def fit(
     return FitReport(len(monitor.history), metric, keep.best_epoch, keep.best_value,
                      keep.stopped or monitor.stop_reason, time.monotonic() - begin, [asdict(e) for e in monitor.events])
 
-
 # %% ../../nbs/32_training.learner.ipynb #2c3f06d2
 def _guarded(learn, keep, seed, run):
     "Run, and leave the learner usable however it ends"
@@ -232,7 +231,7 @@ def _guarded(learn, keep, seed, run):
         raise
     finally: learn.loss_func, learn.logger = loss, logger
 
-# %% ../../nbs/32_training.learner.ipynb #4cd674aa
+# %% ../../nbs/32_training.learner.ipynb #376b403d
 def _probabilities(model, df, recipe, batch_size, device, multilabel):
     "Probabilities of the readable files, float32 (k, C); which those are, bool (n,); reasons of the others"
     model, to_model, probs, errors = model.to(device).eval(), ToModel(recipe), [], []
@@ -246,7 +245,6 @@ def _probabilities(model, df, recipe, batch_size, device, multilabel):
             probs.append(logits.sigmoid() if multilabel else logits.softmax(dim=1))
     good = np.array([e is None for e in errors], dtype=bool)
     return torch.cat(probs).numpy() if probs else None, good, [str(e) for e in errors if e is not None]
-
 
 # %% ../../nbs/32_training.learner.ipynb #5ac7e202
 def with_labels(
@@ -289,15 +287,15 @@ def predict_frame(
     facts = dict(runtime=f"torch {torch.__version__}", precision="float32", recipe_id=recipe.id, skipped=skipped)
     return with_labels(df[good], probs, scale, columns, facts | (meta or {}))
 
-# %% ../../nbs/32_training.learner.ipynb #91f791a9
+# %% ../../nbs/32_training.learner.ipynb #75de913f
 RECIPES = {
     "default": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=320, resize="pad", pool="avg+max+std",
                     taps=["stage3", "stage4", "final"], drop_rate=0.5, augment={"flip": 1.0}, views=2,
                     batch_size=32, loss="ce", class_weight_power=0.5, optimizer="adamw", weight_decay=0.1,
                     epochs=20, lr=2e-3, schedule="one_cycle"),
-    "surface": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=384, resize="pad", pool="patches",
-                    taps=["blocks.3", "blocks.4"], flips="hv", drop_rate=0.3, augment="none", views=1, batch_size=32,
-                    loss="ce", class_weight_power=0.8, label_smoothing=0.05,
+    "surface": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=384, resize="pad", pool="patches+whole",
+                    taps=["blocks.3", "blocks.4"], flips="hv", drop_rate=0.3, augment="none", views=1,
+                    defects="auto", each=1, batch_size=32, loss="ce", class_weight_power=0.8, label_smoothing=0.05,
                     optimizer="adamw", weight_decay=0.05, epochs=15, lr=3e-3, schedule="one_cycle"),
     "safe-unsafe": dict(model_name="resnet18", depth="frozen", size=224, resize="squash", pool="avg",
                         drop_rate=0.3, augment="safe-unsafe", batch_size=32, loss="ce",
@@ -314,11 +312,12 @@ _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df"
           "cbs", "monitor", "splitter", "folder", "resume", "img_size"}
 _KEYS = {step: [k for k in inspect.signature(f).parameters if k not in _GIVEN] for step, f in _STEPS.items()}
 _KEYS["features"] = ["views"]  # pictures a training item counts for when features are cached
+_KEYS["defects"] = ["defects", "each"]  # of `data.defects.add_defects`
 
 def recipe_steps(
     recipe="default", # a name in `RECIPES`, or such a dictionary
     **changes, # keys to change
-) -> dict: # step ('backbone', 'model', 'freeze', 'images', 'loaders', 'features', 'learner', 'fit') to arguments
+) -> dict: # step ('backbone', 'model', 'freeze', 'images', 'loaders', 'features', 'defects', 'learner', 'fit') to keys
     "A recipe sorted by the functions that take its keys; `InputError` for an unknown name or key"
     if isinstance(recipe, str) and recipe not in RECIPES:
         near = difflib.get_close_matches(recipe, RECIPES, n=1)
