@@ -6,7 +6,7 @@
 __all__ = ['choose_policy', 'feature_layout', 'fit_check', 'unlike_rate', 'list_packages', 'measure_speed', 'measure_memory',
            'measure_limits', 'measure_factors', 'card_facts', 'Packed', 'pack']
 
-# %% ../nbs/79_packing.ipynb #4f1fb7b0
+# %% ../nbs/79_packing.ipynb #75c381da
 import json
 import platform
 import shutil
@@ -34,7 +34,7 @@ from .evaluation.policy import Policy, cheapest_cut, make_policy
 from .evaluation.robustness import attack_images, measure_robustness
 from .models.backbones import weight_hash
 from .models.heads import FLIPS
-from .models.image import PATCH_HEADS, ImageClassifier, graph_module, save_model
+from .models.image import ImageClassifier, graph_module, save_model
 from .pipeline import Learnt, Prepared, data_hash, judge, report
 
 # %% ../nbs/79_packing.ipynb #e3c526fb
@@ -50,12 +50,12 @@ def choose_policy(
         return Policy("three-way", None, cheapest_cut(valid), notes=[note])
     return make_policy(preds.subset("calibration"), valid, **wish | dict(ledger=Ledger(wish["ledger"])))
 
-# %% ../nbs/79_packing.ipynb #1904e934
+# %% ../nbs/79_packing.ipynb #75cb19cf
 def feature_layout(
     model:ImageClassifier, # with any head
 ) -> dict: # width and marked, as in `fold_features`
     "How the features of a model lie in a row"
-    if model.pool in PATCH_HEADS: return dict(width=getattr(model.head, "head", model.head).channels + 1, marked=True)
+    if model.pool == "patches": return dict(width=getattr(model.head, "head", model.head).channels + 1, marked=True)
     return dict(width=model.num_features//len(FLIPS[model.flips]), marked=False)
 
 def fit_check(

@@ -18,7 +18,7 @@ from ..models.image import ImageClassifier
 from .heads import feature_dls
 from .learner import fit, make_learner, recipe_steps
 
-# %% ../../nbs/33c_training.balance.ipynb #b9ab3957
+# %% ../../nbs/33c_training.balance.ipynb #00366622
 def _marked(df, train):
     "Rows with `train` in train and the rest in valid, which chooses nothing here"
     return df.assign(split=np.where(np.isin(np.arange(len(df)), train), "train", "valid"))
@@ -59,7 +59,8 @@ def head_logits(
 ) -> np.ndarray: # float64 (n, C), from view 0
     "What a head says"
     rows = np.array_split(features[:, 0], max(1, len(features)//64))
-    with torch.inference_mode(): return np.concatenate([head(torch.from_numpy(r).float()).double().numpy() for r in rows])
+    with torch.inference_mode(): logits = [head(torch.from_numpy(r).float()).double().numpy() for r in rows]
+    return np.concatenate(logits)
 
 def out_of_fold(
     head:nn.Module, # of an `ImageClassifier`, left as it is
@@ -78,7 +79,7 @@ def out_of_fold(
         logits[test] = head_logits(judge, features[test])
     return logits
 
-# %% ../../nbs/33c_training.balance.ipynb #b8d87f1f
+# %% ../../nbs/33c_training.balance.ipynb #e2377350
 def balance_bias(
     logits:np.ndarray, # out of fold, float (n, C)
     targets:np.ndarray, # class index, int (n,)
@@ -106,5 +107,6 @@ def add_bias(
     bias:np.ndarray, # from `balance_bias`, float (C,)
 ) -> ImageClassifier: # the same model
     "Put a bias into the head, so that every export has it"
-    model.head.shift(torch.from_numpy(bias).to(model.head.last.bias))
+    last = model.head.last
+    with torch.no_grad(): last.bias += torch.from_numpy(bias).to(last.bias)
     return model

@@ -287,15 +287,15 @@ def predict_frame(
     facts = dict(runtime=f"torch {torch.__version__}", precision="float32", recipe_id=recipe.id, skipped=skipped)
     return with_labels(df[good], probs, scale, columns, facts | (meta or {}))
 
-# %% ../../nbs/32_training.learner.ipynb #75de913f
+# %% ../../nbs/32_training.learner.ipynb #2bc811a5
 RECIPES = {
     "default": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=320, resize="pad", pool="avg+max+std",
                     taps=["stage3", "stage4", "final"], drop_rate=0.5, augment={"flip": 1.0}, views=2,
                     batch_size=32, loss="ce", class_weight_power=0.5, optimizer="adamw", weight_decay=0.1,
                     epochs=20, lr=2e-3, schedule="one_cycle"),
-    "surface": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=384, resize="pad", pool="patches+whole",
-                    taps=["blocks.3", "blocks.4"], flips="hv", drop_rate=0.3, augment="none", views=1,
-                    defects="auto", each=1, batch_size=32, loss="ce", class_weight_power=0.8, label_smoothing=0.05,
+    "surface": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=384, resize="pad", pool="patches",
+                    taps=["blocks.3", "blocks.4"], flips="hv", drop_rate=0.3, augment="none", views=1, batch_size=32,
+                    loss="ce", class_weight_power=0.8, label_smoothing=0.05,
                     optimizer="adamw", weight_decay=0.05, epochs=15, lr=3e-3, schedule="one_cycle"),
     "safe-unsafe": dict(model_name="resnet18", depth="frozen", size=224, resize="squash", pool="avg",
                         drop_rate=0.3, augment="safe-unsafe", batch_size=32, loss="ce",
