@@ -6,7 +6,7 @@
 __all__ = ['MEASURED', 'Bench', 'open_bench', 'curve_advice', 'Curve', 'learning_curve', 'plot_curve', 'find_shortcuts',
            'measure_leakage', 'estimate_clear', 'doubt_labels']
 
-# %% ../nbs/78b_outlook.ipynb #82876d6b
+# %% ../nbs/78b_outlook.ipynb #f733d706
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -14,15 +14,17 @@ import numpy as np
 import pandas as pd
 
 from .core import InputError, Predictions, RiskScale
+from .data.checks import is_video
 from .data.splits import grouped_folds
 from .evaluation.intervals import (
     auroc_statistic, difference_statistic, format_figure, group_bootstrap, ratio_statistic)
 from .evaluation.labels import find_label_errors, out_of_fold_predictions
 from .evaluation.leakage import leakage_report, measure_light, shortcut_columns, shortcut_probes
 from .evaluation.policy import estimate_threshold
-from .pipeline import Prepared, without_warnings
+from .kinds import find_kind, without_warnings
+from .pipeline import Prepared
 
-# %% ../nbs/78b_outlook.ipynb #1c0154c1
+# %% ../nbs/78b_outlook.ipynb #41db5c27
 class Bench(NamedTuple):
     "Items of train and valid with their features, float32 (n, 1, D), a head for them, and the recipe behind both"
     df:pd.DataFrame
@@ -52,6 +54,8 @@ def open_bench(
         from riskclf.training.cache import FeatureCache
         from riskclf.training.features import FeatureExtractor, cached_features
         from riskclf.training.learner import build_model
+    if find_kind(recipe, prepared.df, changes).task == "video":
+        raise InputError("an outlook takes pictures: heads on videos are trained and judged by `train`")
     if prepared.scale.multilabel: raise InputError("an outlook takes one class an item: look at one label at a time")
     df = prepared.df[prepared.df["split"].isin(["train", "valid"])].reset_index(drop=True)
     model, image_recipe = build_model(recipe, prepared.scale, **changes)
@@ -151,8 +155,8 @@ def plot_curve(
     ax.legend()
     return ax
 
-# %% ../nbs/78b_outlook.ipynb #6a314125
-MEASURED = ("width", "height", "size_bytes", "mode", "format", "aspect", "bytes_per_pixel", "brightness", "contrast",
+# %% ../nbs/78b_outlook.ipynb #9ebe4820
+MEASURED = ("duration_s", "fps", "width", "height", "size_bytes", "mode", "format", "aspect", "bytes_per_pixel", "brightness", "contrast",
             "colour")
 
 def find_shortcuts(
@@ -167,7 +171,8 @@ def find_shortcuts(
     order = np.random.default_rng(seed).permutation(df["group"].astype(str).unique())
     rank = df["group"].astype(str).map({g: i for i, g in enumerate(order)}).sort_values(kind="stable")
     df = df.loc[rank.index[:max_items]].reset_index(drop=True)
-    known = df[[c for c in df if c in MEASURED]].assign(**measure_light(df))
+    known = df[[c for c in df if c in MEASURED]]
+    if not any(map(is_video, df["path"])): known = known.assign(**measure_light(df))
     columns = shortcut_columns(known)
     if df["group"].nunique() < 10 or df["label"].nunique() < 2 or columns.empty: return empty
     return shortcut_probes(df, scale, columns, seed=seed)

@@ -13,7 +13,7 @@ import numpy as np
 from ..core import InputError
 from .synthetic import _LIGHT, _background, _moment, _plan_group
 
-# %% ../../nbs/10c_data.clips.ipynb #7980134a
+# %% ../../nbs/10c_data.clips.ipynb #9886c35d
 def write_video(
     path, # file to write; its suffix says which container, str or Path
     frames, # pictures, uint8 (n, h, w, 3) or anything that yields uint8 (h, w, 3); sides even
@@ -22,6 +22,7 @@ def write_video(
     times=None, # when each picture is shown, ascending, float (n,), in seconds; k / fps by default
     rotation:int=0, # players turn the picture this far counterclockwise: 0, 90, 180 or 270 degrees
     keyframes:int=12, # pictures from one key frame to the next, at least 1
+    bit_rate:int=None, # bits a second; as many as a fine picture takes by default
 ) -> Path: # `path`
     "Pictures as a video file; `InputError` when there is none or when a side is odd"
     import av
@@ -34,7 +35,8 @@ def write_video(
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=_TICKS if times is not None else _ratio(fps))
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = width, height, "yuv420p", keyframes
-        stream.bit_rate, stream.codec_context.qmax, stream.max_b_frames = max(200_000, 100 * width * height), 6, 0
+        stream.bit_rate, stream.max_b_frames = bit_rate or max(200_000, 100 * width * height), 0
+        if bit_rate is None: stream.codec_context.qmax = 6
         if rotation: stream.set_display_rotation(rotation)
         times = None if times is None else iter(times)
         k = 0
@@ -86,11 +88,11 @@ def _outburst(level, n, rng):
     start = int(rng.integers(0, n - length + 1))
     return np.where((np.arange(n) >= start) & (np.arange(n) < start + length), 1., 0.)
 
-# %% ../../nbs/10c_data.clips.ipynb #13863f74
+# %% ../../nbs/10c_data.clips.ipynb #46df533c
 LEVELS = ("stable", "critical", "terminal")
 
 def _check_clip_arguments(n, seconds, fps, size, difficulty):
-    if n < 1 or not seconds > 0 or not fps > 0: raise InputError(f"n {n}, seconds {seconds} and fps {fps} must be above 0")
+    if n < 1 or not seconds > 0 or not fps > 0: raise InputError(f"n {n}, seconds {seconds}, fps {fps} must be above 0")
     if size % 2 or size < 16: raise InputError(f"size is {size}, wanted an even number of at least 16 pixels")
     if not 0 <= difficulty <= 1: raise InputError(f"difficulty is {difficulty}, wanted 0 to 1")
 
@@ -124,7 +126,7 @@ def make_clips(
     frame.to_csv(out/"manifest.csv", index=False)
     return frame
 
-# %% ../../nbs/10c_data.clips.ipynb #1b6678dc
+# %% ../../nbs/10c_data.clips.ipynb #10522518
 def plan_events(
     minutes:float, # length of the recording, above 0
     per_hour:float=30., # events an hour, at least 0
@@ -137,7 +139,8 @@ def plan_events(
     slot = length / max(1, n)
     spans = [(k * slot, rng.uniform(low, high)) for k in range(n)]
     starts = [begin + rng.uniform(0.2, max(0.2, slot - lasts - 0.4 * high)) for begin, lasts in spans]
-    return [(round(s, 1), round(s + lasts, 1), LEVELS[1 + k % 2]) for k, (s, (_, lasts)) in enumerate(zip(starts, spans))]
+    pairs = zip(starts, (lasts for _, lasts in spans))
+    return [(round(s, 1), round(s + lasts, 1), LEVELS[1 + k % 2]) for k, (s, lasts) in enumerate(pairs)]
 
 def _agitated(events, n, fps):
     "Agitation of each picture of a recording, float, one by one: outbursts of 0.6 s every 1.6 s in critical events"
@@ -161,8 +164,9 @@ def make_recording(
     _check_clip_arguments(1, 60 * minutes, fps, size, difficulty)
     events = plan_events(minutes, seed=seed) if events is None else [tuple(e) for e in events]
     edges = [t for a, b, _ in events for t in (a, b)]
-    if edges != sorted(edges) or any(not 0 <= t <= 60 * minutes for t in edges) or {e[2] for e in events} - {*LEVELS}:
-        raise InputError(f"events must lie in order within 0 to {60 * minutes:g} s and be of {LEVELS}, got {events[:5]}")
+    outside = [t for t in edges if not 0 <= t <= 60 * minutes] or {e[2] for e in events} - {*LEVELS}
+    if outside or edges != sorted(edges):
+        raise InputError(f"events must lie in order within {60 * minutes:g} s and be of {LEVELS}, got {events[:5]}")
     path, rng = Path(path), np.random.default_rng([seed, 3])
     plan = _plan_floor(np.random.default_rng([seed, 2]), ("day", "night"))
     film = _film(plan, _agitated(events, round(60 * minutes * fps), fps), size, fps, difficulty, rng)

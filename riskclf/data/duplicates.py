@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['near_pairs', 'is_telling', 'find_duplicates', 'duplicate_clusters', 'summarize_duplicates', 'plot_duplicates']
 
-# %% ../../nbs/13_data.duplicates.ipynb #095f7672
+# %% ../../nbs/13_data.duplicates.ipynb #e76d9d09
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -15,7 +15,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from ..core import InputError
-from .decode import load_image
+from .frames import load_preview
 
 # %% ../../nbs/13_data.duplicates.ipynb #f26fe396
 _BANDS, _WIDTH = 4, 16
@@ -156,7 +156,7 @@ def summarize_duplicates(
         if f"same_{c}" in pairs: counts[name] = int((~pairs[f"same_{c}"]).sum())
     return counts
 
-# %% ../../nbs/13_data.duplicates.ipynb #3c39a883
+# %% ../../nbs/13_data.duplicates.ipynb #eee89f26
 def plot_duplicates(
     df, # manifest with item and path
     pairs, # from `find_duplicates`; the first `n` are shown
@@ -169,7 +169,7 @@ def plot_duplicates(
     fig, axes = plt.subplots(2, len(pairs), figsize=(1.7*len(pairs) + .3, 3.8), squeeze=False)
     for column, pair in zip(axes.T, pairs.itertuples()):
         for ax, item in zip(column, (pair.item_a, pair.item_b)):
-            ax.imshow(load_image(path[item], min_side=160))
+            ax.imshow(load_preview(path[item], min_side=160))
             ax.set_title(item, fontsize=7)
             ax.set_axis_off()
         column[1].text(.5, -.08, f"{pair.kind}, {pair.distance} bits", fontsize=8, ha="center", va="top",

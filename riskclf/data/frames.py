@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['VIDEO_DECODER', 'VIDEO_SUFFIXES', 'VIDEO_LIMITS', 'VideoError', 'iter_frames', 'load_frames', 'video_seconds',
-           'video_facts']
+           'load_preview', 'video_facts']
 
-# %% ../../nbs/10d_data.frames.ipynb #7d3788ef
+# %% ../../nbs/10d_data.frames.ipynb #db99e28a
 import contextlib
 import io
 import math
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core import InputError, sha256_bytes, sha256_file, threads
-from .decode import phash
+from .decode import load_image, phash
 
 # %% ../../nbs/10d_data.frames.ipynb #803d4f33
 VIDEO_DECODER = f"video-1 pyav-{version('av')}"
@@ -40,7 +40,7 @@ class VideoError(InputError):
 
     def __str__(self): return self.message
 
-# %% ../../nbs/10d_data.frames.ipynb #6dcfa3d9
+# %% ../../nbs/10d_data.frames.ipynb #661c024a
 _KNOWN = re.compile(rb"^(....(ftyp|moov|mdat|wide|free|skip)|RIFF....AVI |\x1aE\xdf\xa3|FLV|OggS|"
                     rb"\0\0\x01[\xb3\xba]|0&\xb2u|G.{187}G)", re.DOTALL)
 
@@ -62,11 +62,10 @@ def _open_source(source, max_bytes):
     if not size: raise VideoError("empty", f"{name} has no bytes", facts)
     raise VideoError("too large", f"{name} has {size:,} bytes, more than the {max_bytes:,} allowed", facts)
 
-def _open_container(file, name, max_pixels):
+def _open_container(file, name):
     import av
     try:
-        return av.open(file, buffer_size=1 << 16, metadata_errors="replace",
-                       options=dict(protocol_whitelist="none", max_pixels=str(max_pixels)))
+        return av.open(file, buffer_size=1 << 16, metadata_errors="replace", options=dict(protocol_whitelist="none"))
     except Exception as e:  # a file made by a fuzzer can make a parser raise anything
         file.seek(0)
         if not _KNOWN.match(file.read(512)):
@@ -74,28 +73,30 @@ def _open_container(file, name, max_pixels):
         why = "its index is missing or damaged" if isinstance(e, ValueError) else e
         raise VideoError("damaged", f"{name} starts like a video, but cannot be opened: {why}") from None
 
+# %% ../../nbs/10d_data.frames.ipynb #d39b368b
 def _pick_stream(container, name, notes):
     "The first stream of moving pictures"
     if re.search(r"_pipe$|^image2|^tty$", container.format.name):
         raise VideoError("not a video", f"{name} is a still picture or text ({container.format.name})")
     streams = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
     if not streams: raise VideoError("no video stream", f"{name} holds no moving pictures")
+    if streams[0].codec_context is None: raise VideoError("damaged", f"{name} does not say how its pictures are coded")
     if len(streams) > 1: notes.append(f"the first of {len(streams)} video streams is used")
     return streams[0]
 
-# %% ../../nbs/10d_data.frames.ipynb #3427e87d
+# %% ../../nbs/10d_data.frames.ipynb #3b2c0cbc
 _EPS = 1e-3  # seconds; Matroska rounds its times to this
 
 class _Video:
     "An open video: its stream, its clock, and in `report` what could not be seen"
-    def __init__(self, source, report=None, num_threads=None, limits=None):
+    def __init__(self, source, report=None, num_threads=None, limits=None, container=None):
         limits = VIDEO_LIMITS | (limits or {})
         self.report = {} if report is None else report
         self.report.update(notes=[], gaps=[], damaged=0)
-        self.file, self.size_bytes, self.name = _open_source(source, limits["max_bytes"])
-        self.container = None
+        self.file, self.container, self.name = None, container, str(source)
+        if container is None: self.file, self.size_bytes, self.name = _open_source(source, limits["max_bytes"])
         try:
-            self.container = _open_container(self.file, self.name, limits["max_pixels"])
+            self.container = container or _open_container(self.file, self.name)
             self._prepare(num_threads, **limits)
         except BaseException:
             self.close()
@@ -109,8 +110,10 @@ class _Video:
         if pixels > max_pixels: raise self._too_large(f"has {s.width} x {s.height} pixels", max_pixels)
         if (self.longest or 0) > max_duration_s: raise self._too_large(f"lasts {self.longest:,.0f} s", max_duration_s)
         self.threads = num_threads or (threads() if pixels > 1_000_000 else 1)
+        s.codec_context.options = dict(max_pixels=str(max_pixels))  # the size may change in the middle
         s.thread_count, s.thread_type = self.threads, "FRAME" if self.threads > 1 else "NONE"
-        self.step = float(1 / (s.average_rate or s.guessed_rate or 25))
+        rates = (s.average_rate, s.guessed_rate) if self.longest else (s.guessed_rate, s.average_rate)
+        self.step = float(1 / next(filter(None, rates), 25))
         self.origin, self.stamp, self.shift, self.jumps = None, None, 0., 0
         self.can_leap = bool(self.longest) and self.container.format.name != "mpeg"  # its times differ after a jump
 
@@ -118,18 +121,19 @@ class _Video:
         return VideoError("too large", f"{self.name} {what}, more than the {limit:,.0f} allowed")
 
     def close(self):
-        if self.container is not None: self.container.close()
-        self.file.close()
+        for opened in (self.container, self.file):
+            if opened is not None: opened.close()
     def __enter__(self): return self
     def __exit__(self, *_): self.close()
 
+# %% ../../nbs/10d_data.frames.ipynb #e3c151a6
 def _declared(stream):
     "How long a stream says it is, float, in seconds; None where it does not say"
     if stream.duration and stream.time_base: return float(stream.duration * stream.time_base)
     said = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", "").strip("\0 "))
     return None if said is None else int(said[1]) * 3600 + int(said[2]) * 60 + float(said[3])
 
-# %% ../../nbs/10d_data.frames.ipynb #33bfe51c
+# %% ../../nbs/10d_data.frames.ipynb #26f15f86
 def _raw_frames(video):
     "Every frame that the decoder gives, in order, and None for a packet that it cannot decode"
     import av
@@ -144,6 +148,7 @@ def _raw_frames(video):
         except av.FFmpegError: yield None
         if packet is None or not packet.size: return
 
+# %% ../../nbs/10d_data.frames.ipynb #fcc4da52
 def _clock(video, frame, last):
     "When a frame is shown, in seconds from the first whole one; None when it comes too late"
     if frame.pts is not None: stamp = float(frame.pts * (frame.time_base or video.stream.time_base))
@@ -151,7 +156,8 @@ def _clock(video, frame, last):
     video.stamp = stamp
     if video.origin is None: video.origin = stamp
     time = stamp + video.shift - video.origin
-    latest = math.inf if last is None else max(last + 2 * video.step, video.longest + 1 if video.longest else last + 10)
+    limit = video.longest + 1 if video.longest else (last or 0) + 10
+    latest = math.inf if last is None else max(last + 2 * video.step, limit)
     if last is None or last < time <= latest: return time
     if last - 1 < time <= last: return None
     video.jumps += 1
@@ -278,7 +284,7 @@ class _Shape:
         out[top:top+height, left:left+width] = image
         return out
 
-# %% ../../nbs/10d_data.frames.ipynb #802bdfce
+# %% ../../nbs/10d_data.frames.ipynb #f3161841
 def iter_frames(
     source, # path, or the bytes of a file
     fps:float=10., # pictures a second, above 0
@@ -297,6 +303,7 @@ def iter_frames(
     frames = _iter_frames(source, times, size, report, num_threads, limits)
     return _ahead(frames, prefetch) if prefetch else frames
 
+# %% ../../nbs/10d_data.frames.ipynb #9d816294
 def _iter_frames(source, times, size, report, num_threads, limits, hold=False):
     shape, times, waiting = _Shape(size), iter(times), None
     def wanted():
@@ -322,6 +329,7 @@ def _damage(video):
     for start, end in report["gaps"][:5]: yield f"not to be trusted from {start:.1f} to {end:.1f} s"
     if video.jumps: yield f"the clock jumps {video.jumps} times"
 
+# %% ../../nbs/10d_data.frames.ipynb #adeea477
 def _ahead(items, n):
     "Items of a generator, made up to `n` ahead by a thread"
     ready, stop, end = queue.Queue(n), threading.Event(), object()
@@ -377,12 +385,21 @@ def video_seconds(
         if not end: raise _no_frames(video)
         return end
 
-# %% ../../nbs/10d_data.frames.ipynb #35a22e83
+# %% ../../nbs/10d_data.frames.ipynb #6e79a808
+def load_preview(
+    source, # path of an image or a video
+    min_side:int=None, # JPEGs may be decoded smaller, both sides at least this long, in pixels; None for full size
+) -> np.ndarray: # uint8 (h, w, 3), RGB, upright
+    "A picture of an item: an image, or the middle of a video; `ImageError` or `VideoError` when there is none"
+    if Path(source).suffix.lower() in VIDEO_SUFFIXES: return load_frames(source, [video_seconds(source) / 2])[0]
+    return load_image(source, min_side)
+
+# %% ../../nbs/10d_data.frames.ipynb #87116722
 def video_facts(
     source, # path, or the bytes of a file
     thorough_s:float=60., # videos up to this long are decoded whole, in seconds
     limits:dict=None, # as in `iter_frames`
-) -> dict: # size_bytes, sha256, format, codec, width, height, rotation, fps, frames, duration_s, gaps, notes, phash (hex)
+) -> dict: # size_bytes, sha256, format, codec, width, height, rotation, fps, frames, duration_s, gaps, notes, phash
     "What one reading tells about a video; `VideoError` with the `facts` known so far when it cannot be used"
     try: return _facts(source, thorough_s, limits, None)
     except _Rewind: return _facts(source, thorough_s, limits, 1)
@@ -395,7 +412,7 @@ def _facts(source, thorough_s, limits, num_threads):
             facts |= dict(size_bytes=video.size_bytes, sha256=_sha256(source))
             facts |= dict(format=video.container.format.name.split(",")[0], codec=s.codec_context.name)
             facts |= dict(width=s.width, height=s.height)
-            facts |= _look(video) if (video.longest or 0) <= thorough_s else _look_around(video)
+            facts |= _look(video) if _is_short(video, thorough_s) else _look_around(video)
             report["notes"] += [*_oddities(facts), *_damage(video)]
     except VideoError as e: raise VideoError(e.reason, e.message, facts | e.facts) from None
     return facts | dict(gaps=report["gaps"], notes=report["notes"])
@@ -409,7 +426,7 @@ def _oddities(facts):
     if facts["frames"] == 1: yield "one frame only"
     if facts.pop("uneven", False): yield "variable frame rate"
 
-# %% ../../nbs/10d_data.frames.ipynb #09041da1
+# %% ../../nbs/10d_data.frames.ipynb #58407745
 def _look(video):
     "Facts of a video by decoding all of it"
     times, middle, keep = [], None, (video.longest or 0) / 2
@@ -422,13 +439,24 @@ def _look(video):
     fps = 1 / video.step if video.report["damaged"] else len(times) / max(end, _EPS)
     return _picture(middle) | dict(frames=len(times), duration_s=end, fps=fps, uneven=bool(uneven))
 
+def _is_short(video, thorough_s):
+    "Whether decoding all of it takes no longer than a few seconds"
+    seconds, pixels = video.longest or 0, video.stream.width * video.stream.height
+    return seconds <= thorough_s and seconds / video.step * pixels <= 1.5e9
+
 def _look_around(video, places=16):
-    "Facts of a long video by decoding some of its frames"
-    times = (np.arange(places) + 0.5) / places * video.longest
-    frames = [frame for _, frame in _shown(video, times)]
+    "Facts of a long video by decoding its middle and the key frames before some other places"
+    middle = next((frame for _, frame in _shown(video, [video.longest / 2], hold=True)), None)
+    seen = 0.
+    for t in (np.arange(places) + 0.5) / places * video.longest if video.can_leap else ():
+        first, _ = _leap(video, t)
+        if first is None:  # the file holds less than it says
+            _add_gap(video.report["gaps"], seen, video.longest)
+            break
+        seen = first[1]
     end = video.report.get("duration_s", video.declared or video.longest)
-    shape = _picture(frames[len(frames) // 2])
-    return shape | dict(frames=video.stream.frames or round(end / video.step), duration_s=end, fps=1 / video.step)
+    frames = video.stream.frames or round(end / video.step)
+    return _picture(middle) | dict(frames=frames, duration_s=end, fps=1 / video.step)
 
 def _picture(frame):
     "Facts of one frame"

@@ -128,7 +128,7 @@ def _rename(df, columns, where):
     moved = {ours: f"{ours}_old" for ours in columns if ours in df and ours not in used}
     return df.rename(columns=moved).rename(columns={theirs: ours for ours, theirs in columns.items()})
 
-# %% ../../nbs/11_data.manifest.ipynb #b9bbef71
+# %% ../../nbs/11_data.manifest.ipynb #c16a90f7
 def _column(values): return pd.Series(list(values), dtype=object)  # keeps None, which pandas would turn into NaN
 
 def _text(values):
@@ -144,13 +144,25 @@ def _relative(text, root):
     if os.path.isabs(text) and text.startswith(f"{root}{os.sep}"): text = os.path.relpath(text, root)
     return posixpath.normpath(text.replace(os.sep, "/"))
 
+def _stretches(df, files):
+    "Names of items that are stretches of a video, `file#start-end`; a row without times is the whole file"
+    missing = {"start_s", "end_s"} - set(df)
+    if missing: raise InputError(f"stretches of a video need the column {missing.pop()!r} too")
+    for c in ("start_s", "end_s"): df[c] = pd.to_numeric(df[c], errors="coerce")
+    start, end = df["start_s"].to_numpy(float), df["end_s"].to_numpy(float)
+    wrong = ~((start >= 0) & (end > start)) & ~(np.isnan(start) & np.isnan(end))
+    if wrong.any():
+        raise InputError(f"row {wrong.argmax() + 1} has start_s {start[wrong][0]:g} and end_s {end[wrong][0]:g}: wanted"
+                         " are seconds from the start of the file, end_s after start_s, or neither for the whole file")
+    return [f if a != a else f"{f}#{a:g}-{b:g}" for f, a, b in zip(files, start, end)]
+
 def _resolve(df, root, views):
     "Openable paths in every column that holds files, and the item names"
     for c in [c for c in dict.fromkeys(["path", "mask", *views]) if c in df]:
         files = _column(None if t is None else _relative(t, root) for t in _text(df[c]))
         if c == "path" and "item" not in df:
             df["item"] = files
-            if "start_s" in df: df["item"] = [f"{i}#{a:g}-{b:g}" for i, a, b in zip(files, df["start_s"], df["end_s"])]
+            if "start_s" in df or "end_s" in df: df["item"] = _stretches(df, files)
         df[c] = _column(None if f is None else os.path.join(root, f) for f in files)
     df["item"] = _text(df["item"])
     if (again := df["item"][df["item"].duplicated()]).size:
@@ -274,9 +286,9 @@ def load_manifest(
     df.attrs = dict(notes=notes, root=root, views=views)
     return df, scale
 
-# %% ../../nbs/11_data.manifest.ipynb #d7b78233
+# %% ../../nbs/11_data.manifest.ipynb #c1de49dd
 _OWN = {"item", "path", "label", "sublabel", "group", "split", "mask", "time", "start_s", "end_s", "sha256", "phash",
-        "status", "reason", "width", "height", "mode", "format", "frames", "size_bytes", "thumb"}
+        "status", "reason", "width", "height", "mode", "format", "frames", "size_bytes", "thumb", "duration_s", "fps", "length_s", "window"}
 
 def condition_columns(
     df, # manifest, DataFrame

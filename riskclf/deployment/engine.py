@@ -21,7 +21,7 @@ import numpy as np
 
 from ..core import InputError
 
-# %% ../../nbs/69_deployment.engine.ipynb #1a4e7334
+# %% ../../nbs/69_deployment.engine.ipynb #34819bd8
 IMAGE_SUFFIXES = frozenset((".jpg .jpeg .jpe .jfif .mpo .png .bmp .dib .webp .tif .tiff .gif "
                             ".ppm .pgm .pbm .pnm .jp2 .avif").split())
 
@@ -31,17 +31,17 @@ class Source(NamedTuple):
     path:str
     data:object
 
-def _walk(folder):
-    "Image files below a folder, sorted, hidden ones and links to folders left out"
+def _walk(folder, suffixes):
+    "Files of some kind below a folder, sorted, hidden ones and links to folders left out"
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES: yield os.path.join(root, name)
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes: yield os.path.join(root, name)
 
-def _expand(given):
+def _expand(given, suffixes):
     "Files that a path stands for"
-    text = os.fspath(given)
-    if os.path.isdir(text): found, kind = list(_walk(text)), "image files in the folder"
+    text, named = os.fspath(given), "image" if suffixes is IMAGE_SUFFIXES else "suitable"
+    if os.path.isdir(text): found, kind = list(_walk(text, suffixes)), f"{named} files in the folder"
     elif not os.path.lexists(text) and glob.has_magic(text):
         found = sorted(f for f in glob.iglob(text, recursive=True) if not os.path.isdir(f))
         kind = "files match the pattern"
@@ -52,14 +52,15 @@ def _expand(given):
 _IN_MEMORY = (bytes, bytearray, memoryview, np.ndarray)
 
 def find_sources(
-    inputs, # path, folder, glob pattern, bytes of a file, uint8 array (h, w, 3), `Source`, or an iterable of these
+    inputs, # path, folder, glob pattern, bytes of a file, uint8 array of pixels, `Source`, or an iterable of these
+    suffixes=IMAGE_SUFFIXES, # endings of the files that are taken from a folder, in lower case
 ) -> list: # of `Source`, in the order given, the files of a folder sorted
     "Everything to judge as a list; `InputError` for an empty folder, a pattern without a match, or another type"
     if isinstance(inputs, (str, os.PathLike, Source, *_IN_MEMORY)): inputs = [inputs]
     found = []
     for x in inputs:
         if isinstance(x, Source): found.append(x)
-        elif isinstance(x, (str, os.PathLike)): found += [Source(Path(f).as_posix(), f, f) for f in _expand(x)]
+        elif isinstance(x, (str, os.PathLike)): found += [Source(Path(f).as_posix(), f, f) for f in _expand(x, suffixes)]
         elif isinstance(x, _IN_MEMORY): found.append(Source(f"input-{len(found)}", "", x))
         else: raise InputError(f"cannot judge a {type(x).__name__}: give paths, folders, patterns, bytes or arrays")
     return found

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from ..core import InputError, hash_json, read_json, sha256_file, write_json
 
-# %% ../../nbs/69b_deployment.format.ipynb #9038d92c
-FORMAT = 2
+# %% ../../nbs/69b_deployment.format.ipynb #b23be1a6
+FORMAT = 3
 SIGNATURE_FILE = "signature.json"  # may lie in a folder without being named: it signs the id
 
 _PART = r"[^./\\:\x00-\x1f][^/\\:\x00-\x1f]*"  # of a file name; it does not start with a dot
@@ -29,7 +29,7 @@ _OPTIONAL = {"type": ["object", "null"]}
 
 SCHEMA = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "riskclf bundle, format 2",
+    "title": "riskclf bundle, format 3",
     "type": "object",
     "required": ["format", "id", "parent", "task", "scale", "recipe", "runtime", "calibrator", "policy", "outliers",
                  "probes", "training_hashes", "sbom", "provenance", "files", "sizes"],
@@ -38,13 +38,15 @@ SCHEMA = {
         "format": {"const": FORMAT},
         "id": _ID | {"description": "sha256 of this document without `id`: JSON, sorted keys, no white space"},
         "parent": _ID | {"type": ["string", "null"], "description": "id of the bundle this one was made from"},
-        "task": {"enum": ["image"]},
+        "task": {"enum": ["image", "video"]},
         "scale": {"type": "object", "required": ["names", "alarm_from", "costs", "ordered", "multilabel"]},
         "recipe": _OBJECT | {"description": "how a file becomes the input of the graph"},
         "runtime": {"type": "object", "required": ["name", "precision", "graphs"], "properties": {
             "name": {"enum": ["onnxruntime", "openvino"]}, "precision": {"enum": ["fp32", "int8"]},
-            "graphs": {"type": "object", "minProperties": 1,
-                       "additionalProperties": {"type": "string"}}}},
+            "graphs": {"type": "object", "minProperties": 1, "additionalProperties": {"type": "string"},
+                       "description": "runtime -> file of the graph that gives probabilities"},
+            "encoders": {"type": "object", "additionalProperties": {"type": "string"},
+                         "description": "runtime -> file of the graph that gives it the features of frames"}}},
         "calibrator": _OPTIONAL, "policy": _OPTIONAL,
         "outliers": _OPTIONAL | {"required": ["file", "method", "threshold", "share"], "properties": {
             "file": {"type": "string"}, "method": {"enum": ["knn", "mahalanobis"]},
@@ -103,8 +105,9 @@ def check_document(
     more = f" and {len(faults) - 3} more faults" if len(faults) > 3 else ""
     if faults: raise InputError("; ".join(faults[:3]) + more)
 
-# %% ../../nbs/69b_deployment.format.ipynb #49487fe4
-UPGRADES = {1: lambda d: d | {"outliers": None, "sbom": None}}  # format -> turns such a document into the next
+# %% ../../nbs/69b_deployment.format.ipynb #1baedfe2
+UPGRADES = {1: lambda d: d | {"outliers": None, "sbom": None},  # format -> turns such a document into the next
+            2: lambda d: d}
 
 def upgrade(
     document:dict, # of any format

@@ -67,7 +67,7 @@ def _subject(name, graph_hash):
     hashes = [HashType(alg=HashAlgorithm.SHA_256, content=graph_hash)] if graph_hash else []
     return Component(name=name, type=ComponentType.MACHINE_LEARNING_MODEL, bom_ref="bundle", hashes=hashes)
 
-# %% ../../nbs/69d_deployment.sbom.ipynb #e40b5adc
+# %% ../../nbs/69d_deployment.sbom.ipynb #94af31ab
 def check_sbom(
     text:str, # JSON
 ):
@@ -88,16 +88,18 @@ def make_sbom(
     runtimes=("onnxruntime", "openvino"), # the bundle has graphs for: 'onnxruntime', 'openvino'
     name:str="risk classifier", # of the model
     graph_hash:str=None, # sha256 of its ONNX graph, 64 hex digits
+    task:str="image", # or 'video', which needs a decoder of its own
 ) -> str: # JSON, CycloneDX 1.6
     "The packages on this machine that decide with a bundle; `InputError` when the library for it is missing"
     with _with_library():
         from cyclonedx.model import Property
         from cyclonedx.model.bom import Bom
         from cyclonedx.output.json import JsonV1Dot6
-    needs, missing = needed_by([*SERVING, *runtimes])
+    serving = (*SERVING, "av") if task == "video" else SERVING
+    needs, missing = needed_by([*serving, *runtimes])
     if next(distributions(name="riskclf"), None) is None:
         raise InputError("riskclf is not installed here as a package, so its version is not known: pip install it")
-    needs = {"riskclf": sorted([*SERVING, *runtimes])} | needs
+    needs = {"riskclf": sorted([*serving, *runtimes])} | needs
     parts, bom = {n: _component(n) for n in needs}, Bom(components=[])
     bom.metadata.component = _subject(name, graph_hash)
     bom.metadata.properties = [Property(name="riskclf:not-installed", value=n) for n in missing]

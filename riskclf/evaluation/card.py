@@ -18,7 +18,7 @@ from .certificate import Certificate, describe_bound
 from .intervals import format_figure, rate_figure
 from .robustness import CORRUPTIONS, describe_losses
 
-# %% ../../nbs/49_evaluation.card.ipynb #f3250c4f
+# %% ../../nbs/49_evaluation.card.ipynb #acd39384
 CARD_FACTS = {
     "name": "name of the model",
     "license": "identifier of the licence, such as apache-2.0, or 'unknown' when whoever trained it has not said",
@@ -34,6 +34,7 @@ CARD_FACTS = {
     "robustness": "list of rows (of `measure_robustness`): five corruptions at five strengths, and 'adversarial'",
     "speed": "name -> value with its unit, measured; machine and memory",
     "provenance": "name -> value: versions, date, seed, commit",
+    "task": "'image' or 'video'",
 }
 
 FIGURE_WORDS = {
@@ -70,7 +71,7 @@ def check_fields(
         if not len(value): raise InputError(f"{path} is empty")
         for k, v in value.items() if isinstance(value, dict) else enumerate(value): check_fields(v, f"{path}.{k}")
 
-# %% ../../nbs/49_evaluation.card.ipynb #7e9be4db
+# %% ../../nbs/49_evaluation.card.ipynb #eb6fa092
 def check_card(
     metrics:dict, # from `evaluate_predictions`
     facts:dict, # the fields of `CARD_FACTS`
@@ -80,6 +81,7 @@ def check_card(
         check_fields(metrics.get(name), f"card: metrics.{name}")
     for name in CARD_FACTS:
         value = facts.get(name)
+        if name == "task": value = facts.setdefault("task", "image")
         if name == "why_no_certificate" and metrics.get("certificate") is not None: continue
         if name == "calibration" and isinstance(value, dict): value = {k: v for k, v in value.items() if k != "reason"}
         check_fields(value, f"card: facts.{name}")
@@ -137,7 +139,7 @@ def standard_use(
         "Being the only safeguard where a missed item can hurt someone.",
         "Identifying people, or judging them."])
 
-# %% ../../nbs/49_evaluation.card.ipynb #95cc17df
+# %% ../../nbs/49_evaluation.card.ipynb #4e495332
 def markdown_table(
     head, # names of the columns
     rows, # one list of values a row
@@ -154,16 +156,40 @@ def _plain(value):
 
 def _list(facts): return "\n".join(f"- {k.replace('_', ' ')}: {_plain(v)}" for k, v in facts.items())
 
+def _further_text(metrics):
+    "Certificates besides that of the policy, and what was measured of them"
+    made = [Certificate.from_dict(c) for c in metrics.get("further_certificates", [])]
+    if not made: return ""
+    lines = [f"- {describe_bound(b)}" for c in made for b in c.content["bounds"]]
+    text = f"Proven besides, by {' and '.join(f'`{c.id[:12]}`' for c in made)}:\n\n" + "\n".join(lines)
+    if (calls := metrics.get("level_calls")):
+        rows = [(n, f["n"], *(format_figure(f[k]) for k in ("under_call", "under_call_by_two", "over_call")))
+                for n, f in calls.items()]
+        text += ("\n\nThe label of a decision is the highest level whose score reaches its proven threshold, so errors "
+                 "go rather up than down. Measured:\n\n"
+                 + markdown_table(("level", "items", "called below", "two or more below", "called above"), rows))
+    if (sure := metrics.get("selective")):
+        text += (f"\n\nAnswers that are sure enough: {format_figure(sure['coverage'])} of the items; the others go to "
+                 f"a person. Wrong among those answered: {format_figure(sure['rate_items'])}.")
+    return "\n\n" + text
+
 def _certificate_text(metrics, facts):
+    return _policy_text(metrics, facts) + _further_text(metrics)
+
+def _policy_text(metrics, facts):
     if metrics.get("certificate") is None:
         return f"**There is none.** {facts['why_no_certificate']}\n\nThe rates above are measured, not guaranteed."
     made = Certificate.from_dict(metrics["certificate"])
     bounds = "\n".join(f"- {describe_bound(b)}" for b in made.content["bounds"])
+    if (clips := made.content.get("clips")):
+        bounds += (f"\n\nIt was issued for clips of {clips['shortest_s']:.3g} to {clips['longest_s']:.3g} s. It is void for "
+                   f"videos shorter than {clips['from_s']:.3g} s or longer than {clips['to_s']:.3g} s, and for the windows of "
+                   "recordings: nothing is cleared there.")
     return (f"Certificate `{made.id}`:\n\n{bounds}\n\nIt holds for new items drawn like those it was made from, for "
             "this model, preprocessing and runtime; nothing else. The miss rate in the table above weighs each item "
             "alike and is not certified.")
 
-# %% ../../nbs/49_evaluation.card.ipynb #7f3983d4
+# %% ../../nbs/49_evaluation.card.ipynb #cd4634f4
 def _metrics_text(metrics):
     rows = [(name.replace("_", " "), format_figure(metrics[name]), FIGURE_WORDS[name]) for name in CARD_METRICS]
     classes = [(name, *(format_figure(f[k]) for k in ("precision", "recall", "f1")), f["support"])
@@ -183,6 +209,9 @@ def _calibration_text(facts):
     return (f"{part['method']}, fitted on the validation split.{reason} It changes the probabilities that are shown, "
             "never the actions.\n\n" + markdown_table(("figure", "before", "after", "change"), rows))
 
+_WHAT = {"image": "pictures, at the size the model sees",
+         "video": "clips, one from the middle of each video, at the size the model sees and all frames alike"}
+
 def _limits_text(metrics, facts):
     names = [k for k in ("balanced_accuracy", "miss_rate", "review_rate") if k in facts["robustness"][0]]
     few = sorted(k for k in CARD_METRICS if "few groups" in metrics[k].get("note", ""))
@@ -190,7 +219,7 @@ def _limits_text(metrics, facts):
     return "\n\n".join(filter(None, [
         f"The recall of the best and the worst class differ by {gap}.",
         f"Resting on few groups: {', '.join(few).replace('_', ' ')}." if few else "",
-        f"The same {facts['robustness'][0]['n']} pictures, at the size the model sees, made worse in a controlled way. "
+        f"The same {facts['robustness'][0]['n']} {_WHAT[facts['task']]}, made worse in a controlled way. "
         "A loss is called beyond chance when the interval of the change lies below zero.",
         "\n".join(f"- {line}" for line in describe_losses(facts["robustness"])),
         *(_strength_table(facts["robustness"], name) for name in names)]))
@@ -206,7 +235,7 @@ def _strength_table(rows, name):
     return (f"{what.capitalize()} at each strength; {'; '.join(single)}.\n\n"
             + markdown_table((what, *(f"strength {s:g}" for s in strengths)), lines))
 
-# %% ../../nbs/49_evaluation.card.ipynb #1fae300f
+# %% ../../nbs/49_evaluation.card.ipynb #563b702e
 def _factors_text(facts):
     if isinstance(facts["factors"], str): return facts["factors"]
     names = [k for k in ("accuracy", "miss_rate", "false_alarm_rate", "review_rate") if k in facts["factors"][0]]
@@ -226,22 +255,26 @@ def _data_text(facts):
 def _metadata(metrics, facts):
     "The YAML block: what the hub can read"
     results = [EvalResult(
-        task_type="image-classification", dataset_type="private", dataset_name=facts["data"]["name"],
+        task_type=f"{facts['task']}-classification", dataset_type="private", dataset_name=facts["data"]["name"],
         dataset_split=facts["data"]["split"], dataset_revision=facts["data"]["hash"], metric_type=name,
         metric_name=name.replace("_", " "), metric_value=metrics[name]["value"],
         metric_args={k: metrics[name][k] for k in ("low", "high", "note") if metrics[name].get(k) is not None}
         | {"level": metrics["level"]}) for name in CARD_METRICS if metrics[name]["value"] is not None]
     return ModelCardData(model_name=facts["name"], license=facts["license"], library_name="riskclf",
-                         pipeline_tag="image-classification", tags=["riskclf", "risk-classification"],
+                         pipeline_tag=f"{facts['task']}-classification", tags=["riskclf", "risk-classification"],
                          metrics=sorted(r.metric_type for r in results), eval_results=results)
 
-# %% ../../nbs/49_evaluation.card.ipynb #cdac8d47
+# %% ../../nbs/49_evaluation.card.ipynb #2bb826d0
 _USE = """With riskclf installed, in the folder above the bundle:
 
-- a decision for each picture: `riskclf predict BUNDLE PICTURE`
+- a decision for each {one}: `riskclf predict BUNDLE {file}`{more}
 - figures on own labelled data: `riskclf evaluate BUNDLE DATA --out FOLDER`
 - a certificate for an own site, without training: `riskclf certify BUNDLE --on DATA --out NEW_BUNDLE`
 - the certificate checked again from the stored scores: `riskclf verify BUNDLE`"""
+
+def _use_text(task):
+    if task == "image": return _USE.format(one="picture", file="PICTURE", more="")
+    return _USE.format(one="video", file="VIDEO", more=", with its timeline; `--timeline FOLDER` draws it")
 
 def _licence_text(facts):
     return ("Whoever trained it has not stated a licence." if facts["license"] == "unknown"
@@ -266,7 +299,7 @@ def render_card(
         "Calibration": _calibration_text(facts),
         "Limitations, measured": _limits_text(metrics, facts),
         "Speed and memory": _list(facts["speed"]),
-        "How to use": _USE,
+        "How to use": _use_text(facts["task"]),
         "Provenance": _list(facts["provenance"]),
     }
     body = "\n\n".join([f"# {facts['name']}", *(f"## {title}\n\n{text}" for title, text in sections.items())])

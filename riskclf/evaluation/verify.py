@@ -57,7 +57,7 @@ def read_calibration(path, scale):
 
 def _alarms(scale): return set(scale["names"][[*scale["names"], scale["alarm_from"]].index(scale["alarm_from"]):])
 
-# %% ../../nbs/42c_evaluation.verify.ipynb #543c8367
+# %% ../../nbs/42c_evaluation.verify.ipynb #e023e40c
 class Report(list):
     "The lines of the report; `ok` while none failed"
     def __call__(self, passed, text):
@@ -69,7 +69,7 @@ def check_files(report, folder, bundle):
     paths = {name: (folder / name).resolve() for name in sorted(bundle["files"])}
     changed = [name for name, path in paths.items() if not (path.is_relative_to(folder.resolve()) and path.is_file()
                and sha256(path.read_bytes()) == bundle["files"][name])]
-    report(not changed, f"missing or changed of {len(paths)} files with their sha256: {', '.join(changed) or 'none'}")
+    report(not changed, f"{len(paths)} files by their sha256; missing or changed: {', '.join(changed) or 'none'}")
     report("calibration.csv" in bundle["files"], "calibration.csv is one of them")
 
 def check_rows(report, folder, bundle, rows):
@@ -77,10 +77,10 @@ def check_rows(report, folder, bundle, rows):
            f"calibration: {len(rows)} items, each once, {len({r['group'] for r in rows})} groups")
     alarms = _alarms(bundle["scale"])
     report(all(r["unsafe"] == bool(r["classes"] & alarms) for r in rows), f"unsafe are the targets {sorted(alarms)}")
-    report(all(0 <= v <= 1 + 1e-6 for r in rows for k, v in r.items() if k[:5] in ("risk", "score")), "scores 0 to 1")
+    report(all(0 <= v <= 1.000001 for r in rows for k, v in r.items() if k[:5] in ("risk", "score")), "scores, 0 to 1")
     if bundle.get("training_hashes"):
         seen = set((folder / bundle["training_hashes"]).read_text(encoding="utf-8").split())
-        report(not (n := sum(r["item_hash"] in seen for r in rows)), f"{n} calibration items of {len(seen)} seen")
+        report(not (n := sum(r["item_hash"] in seen for r in rows)), f"{n} calibration items seen in training")
 
 def check_certificate(report, certificate, rows):
     report(content_hash(certificate) == certificate["id"], f"certificate {certificate['id'][:12]} hashes to its id")
@@ -94,7 +94,7 @@ def check_certificate(report, certificate, rows):
     parts = ledger["looks"] * (1 if joint["marginal"] or lowest else joint["asked"])
     share = (1 - Fraction(str(certificate["confidence"]))) / parts
     report(all(Fraction(b["delta"]) == share for b in bounds) and len(bounds) <= joint["asked"],
-           f"each bound spends {share}: 1 - {certificate['confidence']} over {parts} looks and bounds")
+           f"each bound spends {share}: 1 - {certificate['confidence']} over {ledger['looks']} looks; {parts} parts")
     if lowest: report(len({b["threshold"] for b in bounds}) == 1, "one threshold for all bounds, the lowest")
     total = float(max(0, 1 - share * (1 if lowest else joint["asked"])))
     report(abs(joint["confidence"] - total) < 1e-12, f"together the bounds hold with confidence {total:.4g}")

@@ -30,7 +30,7 @@ from .image import to_openvino
 from .slowfast import SLOWFASTS, slowfast
 from .timesformer import timesformer
 
-# %% ../../nbs/23_models.clips.ipynb #83da8753
+# %% ../../nbs/23_models.clips.ipynb #ed455a38
 class ClipClassifier(nn.Module):
     "A trunk over clips and a head: normalised clips in, logits out"
     def __init__(self,
@@ -62,7 +62,13 @@ class ClipClassifier(nn.Module):
         "Softmax, or sigmoid for labels that can hold at once"
         return logits.float().sigmoid() if self.multilabel else logits.float().softmax(1)
 
-# %% ../../nbs/23_models.clips.ipynb #17d8b885
+    def answer(self,
+        clips, # as decoded, uint8 (n, T, h, w, 3)
+    ) -> np.ndarray: # float32 (n, C)
+        "Probabilities of clips, as the exported graph gives them; puts the model in eval mode"
+        with torch.no_grad(): return clip_graph(self.eval())(torch.as_tensor(clips))[0].numpy()
+
+# %% ../../nbs/23_models.clips.ipynb #7ed09ca6
 def _kinetics(name):
     "Kinetics weights of torchvision, from its cache or its site"
     entry = RESNET_WEIGHTS[name].KINETICS400_V1
@@ -83,14 +89,15 @@ def _fill(trunk, found, what):
             found = {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
     own, skip = trunk.net.state_dict(), (*trunk.head, "head.", "fc.")
     found = {k: v for k, v in found.items() if k in own or not k.startswith(skip)}
-    wrong = [k for k in own if not k.endswith("num_batches_tracked") and (k not in found or found[k].shape != own[k].shape)]
+    wanted = [k for k in own if not k.endswith("num_batches_tracked")]
+    wrong = [k for k in wanted if k not in found or found[k].shape != own[k].shape]
     extra = [k for k in found if k not in own]
     if wrong or extra:
         raise InputError(f"{what} does not fit: {len(wrong)} tensors are missing or have another shape, "
                          f"{len(extra)} are not in the network, the first is {(wrong + extra)[0]}")
     trunk.net.load_state_dict({k: found.get(k, v) for k, v in own.items()})
 
-# %% ../../nbs/23_models.clips.ipynb #05b6226e
+# %% ../../nbs/23_models.clips.ipynb #77fcbeb1
 CLIP_MODELS = (*RESNETS, *SLOWFASTS, "inflated", "timesformer")
 _BACKBONES = {"inflated": "resnet18", "timesformer": "vit_base_patch16_224"}
 
@@ -104,7 +111,7 @@ def _trunk(name, pretrained, backbone, backbone_weights, num_frames, size, alpha
 def create_clip_model(
     name:str, # one of `CLIP_MODELS`
     num_classes:int, # logits
-    pretrained:bool=False, # weights from Kinetics-400 (torchvision's), or those of the picture network (inflated, timesformer)
+    pretrained:bool=False, # weights of torchvision from Kinetics-400, or of the picture network it is made from
     weights=None, # file with weights of this clip network, .safetensors or .pth; None for none
     drop_rate:float=0.3, # share of features dropped before the head in training, in [0, 1)
     num_frames:int=16, # of a clip
@@ -124,12 +131,12 @@ def create_clip_model(
     if weights: _fill(trunk, read_weights(weights), Path(weights).name)
     elif pretrained and name in RESNET_WEIGHTS: _fill(trunk, _kinetics(name), "the file of torchvision")
     elif pretrained and name not in _BACKBONES:
-        raise InputError(f"there are no weights for {name}: give weights=FILE, or pretrained=False to start from chance")
+        raise InputError(f"there are no weights for {name}: give weights=FILE, or pretrained=False for none")
     config = dict(name=name, num_classes=int(num_classes), drop_rate=float(drop_rate), num_frames=int(num_frames),
                   size=int(size), multilabel=bool(multilabel), backbone=backbone, alpha=int(alpha))
     return ClipClassifier(trunk, num_classes, config, drop_rate, multilabel)
 
-# %% ../../nbs/23_models.clips.ipynb #2e437132
+# %% ../../nbs/23_models.clips.ipynb #a5e76418
 def model_size(
     name:str, # one of `CLIP_MODELS`
     num_frames:int=16, # of a clip
@@ -138,7 +145,8 @@ def model_size(
     **settings, # of `create_clip_model`
 ) -> dict: # params_m (millions), gmacs (billions of multiply-adds for one clip)
     "How large a clip network is and what a clip costs, counted without computing it"
-    with torch.device("meta"): model = create_clip_model(name, num_classes, num_frames=num_frames, size=size, **settings)
+    settings = dict(settings, num_frames=num_frames, size=size)
+    with torch.device("meta"): model = create_clip_model(name, num_classes, **settings)
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad(): model.eval()(torch.zeros(1, 3, num_frames, size, size, device="meta"))
     return dict(params_m=sum(p.numel() for p in model.parameters()) / 1e6, gmacs=counter.get_total_flops() / 2e9)
@@ -219,7 +227,7 @@ def write_graph(
         os.replace(made, path)
     return path
 
-# %% ../../nbs/23_models.clips.ipynb #39f7af82
+# %% ../../nbs/23_models.clips.ipynb #742e3172
 class _ClipGraph(nn.Module):
     "Clips as bytes in, probabilities and features out"
     def __init__(self, model):
@@ -246,8 +254,8 @@ def clip_graph(
 
 def export_clip_graph(
     model:ClipClassifier, # put in eval mode
+    recipe, # `ClipRecipe`, or None for no check of it
     path, # file ending in .onnx or .xml (OpenVINO, with .bin beside it), str or Path
-    recipe=None, # ClipRecipe to check against the model
     tolerance:float=1e-4, # largest difference to torch, as in `graph_difference`
 ) -> Path: # the file
     "Write the graph for any number of clips; `InputError` when it does not agree with torch"

@@ -333,7 +333,7 @@ def run_sequence_graph(
     run = graph_runner(path, runtime)
     return lambda x, mask: run(dict(sequence=x, mask=mask))
 
-# %% ../../nbs/24_models.temporal.ipynb #ecc1a665
+# %% ../../nbs/24_models.temporal.ipynb #9aa60056
 def _example(num_features, lengths, seed=0):
     rng = np.random.default_rng(seed)
     return dict(zip(("sequence", "mask"), pad_sequences([rng.normal(size=(n, num_features)) for n in lengths])))
@@ -354,5 +354,5 @@ def export_sequence_graph(
 ) -> Path: # the file
     "Write the graph for any number and length of videos; `InputError` when it does not agree with torch"
     axes = {"sequence": {0: "n", 1: "t"}, "mask": {0: "n", 1: "t"}, "probs": {0: "n"}, "features": {0: "n"}}
-    d = model.frame_features
-    return write_graph(sequence_graph(model), _example(d, (6, 4)), _example(d, (7, 1, 19, 12, 30)), axes, path, tolerance)
+    made_from, check = (_example(model.frame_features, lengths) for lengths in ((6, 4), (7, 1, 19, 12, 30)))
+    return write_graph(sequence_graph(model), made_from, check, axes, path, tolerance)

@@ -71,7 +71,7 @@ class FeatureCache:
         with self._db() as db: return db.execute("SELECT COALESCE(SUM(bytes), 0) FROM shards").fetchone()[0]
     def __repr__(self): return f"FeatureCache({len(self)} vectors, {self.size/1e6:.1f} of {self.max_bytes/1e6:.0f} MB)"
 
-# %% ../../nbs/32b_training.cache.ipynb #0b628c1c
+# %% ../../nbs/32b_training.cache.ipynb #d6a4d47c
 @patch
 def put(self:FeatureCache,
     keys, # bytes, one a vector
@@ -81,13 +81,16 @@ def put(self:FeatureCache,
     features = np.ascontiguousarray(features, dtype=np.float32)
     if features.ndim != 2 or len(features) != len(keys):
         raise InputError(f"features have shape {features.shape} for {len(keys)} keys, wanted one row a key")
-    if not len(keys): return
+    if len(keys): self._store(features, [(k, place) for place, k in enumerate(keys)])
+
+@patch
+def _store(self:FeatureCache, features, places):
+    "A new shard, and entries for it"
     name, data = f"{uuid.uuid4().hex}.f32", features.tobytes()
     with atomic_path(self.folder/name) as tmp: tmp.write_bytes(data)
     with self._db(write=True) as db:
         before = db.total_changes
-        db.executemany("INSERT OR IGNORE INTO entries VALUES (?, ?, ?)",
-                       [(k, name, place) for place, k in enumerate(keys)])
+        db.executemany("INSERT OR IGNORE INTO entries VALUES (?, ?, ?)", [(k, name, place) for k, place in places])
         is_new = db.total_changes > before
         if is_new: db.execute("INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?)",
                               (name, features.shape[1], len(features), len(data), zlib.crc32(data), time.time()))
@@ -164,6 +167,28 @@ def _sweep(self:FeatureCache, older_than_s=3600.):
     for path in [*self.folder.glob("*.f32"), *self.folder.glob(".*.tmp")]:
         with contextlib.suppress(FileNotFoundError):
             if path.name not in known and time.time() - path.stat().st_mtime > older_than_s: path.unlink()
+
+# %% ../../nbs/32b_training.cache.ipynb #fe03fe15
+@patch
+def put_sequence(self:FeatureCache,
+    key:bytes, # of the sequence
+    features:np.ndarray, # float32 (T, D), T at least 1
+):
+    "Keep a sequence of vectors under one key; `InputError` on a wrong shape"
+    features = np.ascontiguousarray(features, dtype=np.float32)
+    if features.ndim != 2 or not len(features): raise InputError(f"a sequence has shape {features.shape}, wanted (T, D)")
+    self._store(features, [(key, 0)])
+
+@patch
+def get_sequences(self:FeatureCache,
+    keys, # bytes
+    dim:int, # length D of a vector
+) -> list: # float32 (T, D), or None where nothing was found
+    "Look sequences up"
+    keys, found = list(keys), {}
+    for name, rows in self._where(keys).items():
+        if (shard := self._read(name, dim)) is not None: found |= {i: shard for i, _ in rows}
+    return [found.get(i) for i in range(len(keys))]
 
 # %% ../../nbs/32b_training.cache.ipynb #6904e9ef
 @patch

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SCHEDULES', 'RECIPES', 'make_optimizer', 'HalfPrecision', 'make_learner', 'FitReport', 'fit', 'with_labels',
-           'predict_frame', 'recipe_steps', 'build_model', 'train_images']
+           'predict_frame', 'recipe_steps', 'recipe_task', 'build_model', 'train_images']
 
 # %% ../../nbs/32_training.learner.ipynb #17e9046c
 import difflib
@@ -159,15 +159,16 @@ def _rates(lr):
     if not lr > 0: raise InputError(f"lr is {lr}, wanted above 0")
     return float(lr)
 
-# %% ../../nbs/32_training.learner.ipynb #7da51be0
-def _run(learn, epochs, lr, schedule, keep):
+# %% ../../nbs/32_training.learner.ipynb #596c86d9
+def _run(learn, epochs, lr, schedule, lr_end, keep):
     "fastai's fit with a schedule, from the epoch where a stored run ended"
     start = dict(start_epoch=keep.start_epoch)
     if schedule == "one_cycle": return learn.fit_one_cycle(epochs, lr, cbs=keep, **start)
     if learn.opt is None: learn.create_opt()
     learn.opt.set_hyper("lr", lr)
     rates = np.array([h["lr"] for h in learn.opt.hypers])
-    cosine = [ParamScheduler({"lr": SchedCos(rates, rates/1000)})] if schedule == "cosine" else []
+    ends = rates/1000 if lr_end is None else np.minimum(rates, lr_end)
+    cosine = [ParamScheduler({"lr": SchedCos(rates, ends)})] if schedule == "cosine" else []
     learn.fit(epochs, lr, cbs=[keep, *cosine], **start)
 
 def _in_words(error):
@@ -185,26 +186,30 @@ def _facts(learn, epochs, lr, schedule, metric, patience, seed):
                 loss=str(learn.loss_func), train_items=items,
                 trained=sum(p.numel() for p in learn.model.parameters() if p.requires_grad))
 
-# %% ../../nbs/32_training.learner.ipynb #8b84bf8a
+# %% ../../nbs/32_training.learner.ipynb #325d7c08
 def fit(
     learn:Learner, # from `make_learner`
     epochs:int, # times through train
     lr=1e-3, # learning rate; or [of the first layers, of the head], layers between get steps between
-    schedule:str="one_cycle", # 'one_cycle', 'cosine' (falls to a thousandth) or 'constant'
+    schedule:str="one_cycle", # 'one_cycle', 'cosine' (falls to `lr_end`) or 'constant'
     metric:str="balanced_accuracy", # what makes an epoch the best: 'auroc', 'unsafe_recall', 'valid_loss', ...
     patience:int=None, # stop after this many epochs without a better `metric`
     folder=None, # for the checkpoints, str or Path; without one the best epoch is kept in memory
     resume:bool=False, # go on with the run in `folder`, to the same numbers as if it had never stopped
     seed:int=0, # of everything random; None leaves the generators as they are
+    lr_end:float=None, # rate that 'cosine' falls to, a thousandth of `lr` by default
 ) -> FitReport: # the model holds the weights of the best epoch
     "Train, watched and stored; `InputError` for wrong settings, a loss that is no number, a full disk"
     if epochs < 1: raise InputError(f"epochs is {epochs}, wanted at least 1")
     if schedule not in SCHEDULES: raise InputError(f"schedule is {schedule!r}, wanted one of {', '.join(SCHEDULES)}")
+    if lr_end is not None and (schedule != "cosine" or not lr_end >= 0):
+        raise InputError(f"lr_end is {lr_end} for the schedule {schedule!r}: wanted at least 0, and schedule 'cosine'")
     lr, monitor, begin = _rates(lr), learn.class_monitor, time.monotonic()
-    facts = _facts(learn, epochs, lr, schedule, metric, patience, seed)
+    shape = schedule if lr_end is None else f"{schedule} to {lr_end:g}"
+    facts = _facts(learn, epochs, lr, shape, metric, patience, seed)
     keep = Checkpoint(monitor, folder, metric, patience, resume, facts)
     if keep.is_finished(epochs): keep.restore(learn)
-    else: _guarded(learn, keep, seed, partial(_run, learn, epochs, lr, schedule, keep))
+    else: _guarded(learn, keep, seed, partial(_run, learn, epochs, lr, schedule, lr_end, keep))
     if keep.best_epoch is None: raise InputError(f"no epoch came to an end: {monitor.stop_reason}")
     return FitReport(len(monitor.history), metric, keep.best_epoch, keep.best_value,
                      keep.stopped or monitor.stop_reason, time.monotonic() - begin, [asdict(e) for e in monitor.events])
@@ -231,7 +236,7 @@ def _guarded(learn, keep, seed, run):
         raise
     finally: learn.loss_func, learn.logger = loss, logger
 
-# %% ../../nbs/32_training.learner.ipynb #376b403d
+# %% ../../nbs/32_training.learner.ipynb #52b2c394
 def _probabilities(model, df, recipe, batch_size, device, multilabel):
     "Probabilities of the readable files, float32 (k, C); which those are, bool (n,); reasons of the others"
     model, to_model, probs, errors = model.to(device).eval(), ToModel(recipe), [], []
@@ -287,7 +292,7 @@ def predict_frame(
     facts = dict(runtime=f"torch {torch.__version__}", precision="float32", recipe_id=recipe.id, skipped=skipped)
     return with_labels(df[good], probs, scale, columns, facts | (meta or {}))
 
-# %% ../../nbs/32_training.learner.ipynb #2bc811a5
+# %% ../../nbs/32_training.learner.ipynb #99017412
 RECIPES = {
     "default": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=320, resize="pad", pool="avg+max+std",
                     taps=["stage3", "stage4", "final"], drop_rate=0.5, augment={"flip": 1.0}, views=2,
@@ -304,15 +309,30 @@ RECIPES = {
                       drop_rate=0.3, augment="light", batch_size=32, loss="ce", class_weight_power=0.5,
                       label_smoothing=0.05, optimizer="adamw", weight_decay=0.05, epochs=10, lr=[5e-5, 2e-3],
                       schedule="one_cycle"),
+    "violence": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=224, resize="squash", pool="avg",
+                     taps=["final"], streams=["frame", "motion"], num_frames=16, fps=10., hop=0.5, reduce="max",
+                     head="recurrent_hybrid", drop_rate=0.35, recurrent_drop=0.2, augment="violence", views=3,
+                     batch_size=32, loss="focal", gamma=3., optimizer="adamw", weight_decay=0.003, epochs=20, lr=1e-3,
+                     schedule="one_cycle"),
+    "severity": dict(network="r3d_18", pretrained=True, size=224, resize="squash", num_frames=16, fps=10., hop=0.5,
+                     reduce="max", drop_rate=0.3, augment="violence", multiplier=3, batch_size=8, loss="ce",
+                     class_weight_power=0.5, optimizer="adamw", weight_decay=1e-4, epochs=50, lr=1e-4,
+                     schedule="cosine", lr_end=1e-6, patience=10, split="70,10,20,0",
+                     split_uncertified="80,10,0,10"),
 }
 
+# %% ../../nbs/32_training.learner.ipynb #f505b232
 _STEPS = {"backbone": create_backbone, "model": ImageClassifier, "freeze": freeze, "images": ImageRecipe,
           "loaders": image_dls, "learner": make_learner, "fit": fit}
 _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df", "scale", "recipe", "mean", "std",
           "cbs", "monitor", "splitter", "folder", "resume", "img_size"}
 _KEYS = {step: [k for k in inspect.signature(f).parameters if k not in _GIVEN] for step, f in _STEPS.items()}
-_KEYS["features"] = ["views"]  # pictures a training item counts for when features are cached
-_KEYS["defects"] = ["defects", "each"]  # of `data.defects.add_defects`
+_KEYS |= {"data": ["split", "split_uncertified"],  # percent for train, valid, calibration, test; with --no-certify
+          "features": ["views"],  # pictures or clips a training item counts for when features are cached
+          "defects": ["defects", "each"],  # of `data.defects.add_defects`
+          "clip": ["num_frames", "fps", "hop"], "video": ["streams", "reduce"], "clips": ["multiplier"],
+          "network": ["network", "backbone", "backbone_weights", "alpha"],
+          "head": ["head", "stats", "fusion", "compress", "units", "recurrent_drop"]}
 
 def recipe_steps(
     recipe="default", # a name in `RECIPES`, or such a dictionary
@@ -331,7 +351,16 @@ def recipe_steps(
             raise InputError(f"unknown recipe key {key!r}{f', did you mean {near[0]!r}?' if near else ''}")
     return {step: {k: settings[k] for k in keys if k in settings} for step, keys in _KEYS.items()}
 
-# %% ../../nbs/32_training.learner.ipynb #a18f6504
+# %% ../../nbs/32_training.learner.ipynb #ed0555a0
+def recipe_task(
+    recipe="default", # a name in `RECIPES`, or such a dictionary
+    **changes, # keys to change
+) -> str: # 'image', or for videos 'sequence' (features of frames) or 'clip' (raw clips)
+    "What a recipe takes; `InputError` as in `recipe_steps`"
+    steps = recipe_steps(recipe, **changes)
+    if steps["network"].get("network"): return "clip"
+    return "sequence" if steps["head"].get("head") else "image"
+
 def build_model(
     recipe, # name, or dictionary as in `RECIPES`
     scale:RiskScale, # the classes
