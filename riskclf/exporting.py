@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['COMMANDS', 'find_items', 'ScriptRunner', 'export']
 
-# %% ../nbs/79e_exporting.ipynb #a27a87ef
+# %% ../nbs/79e_exporting.ipynb #bfafbd98
 import csv
 import json
 import logging
 import shutil
 import tempfile
+import warnings
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ import numpy as np
 
 from .commands import Result, join_lines, json_values, labelled_data
 from .core import InputError, hash_json, read_json, sha256_file, write_json
-from .deployment.export import export_record, pick_int8, with_graph
+from .deployment.export import export_record, has_vnni, pick_int8, with_graph
 from .deployment.runner import Runner
 
 # %% ../nbs/79e_exporting.ipynb #4d2d949f
@@ -55,7 +56,7 @@ def find_items(
     found.attrs = prepared.df.attrs
     return found
 
-# %% ../nbs/79e_exporting.ipynb #5775d469
+# %% ../nbs/79e_exporting.ipynb #469c42a1
 _RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 def _parent_graph(bundle, to, work):
@@ -76,6 +77,7 @@ def _int8_graph(bundle, graph, items, work, most):
     if len(train) < 20 or len(valid) < 10:
         raise InputError(f"the data has {len(train)} training and {len(valid)} valid items of the bundle: int8 takes "
                          "at least 20 and 10 of them, so give the data that it was trained on")
+    if has_vnni() is False: _log.info("this processor has no VNNI: the same numbers here, but hardly any faster")
     runner = Runner(bundle.recipe, graph)
     path, tries = pick_int8(runner, train, valid, work, most, say=_log.info)
     kept = min(tries, key=lambda t: t["stray"])["kept"] if tries[-1]["stray"] > most else tries[-1]["kept"]
@@ -188,13 +190,14 @@ def _prove(bundle, before, after, max_changed):
         fails = list(made.notes[len(bundle.policy.notes):])
     return made, export_record(before, after, bundle.policy, made, changes) | dict(of=of, share=share), fails
 
-# %% ../nbs/79e_exporting.ipynb #cc0283f2
+# %% ../nbs/79e_exporting.ipynb #d699c86d
 class _Script:
     "A TorchScript file, called as a `Graph` is"
     def __init__(self, path):
         import torch
         self.sha256, self.runtime_version, self.precision = sha256_file(path), torch.__version__, "fp32"
-        self.output_names, self.module = ["probs", "features"], torch.jit.load(str(path)).eval()
+        with warnings.catch_warnings(action="ignore"): self.module = torch.jit.load(str(path)).eval()  # deprecated
+        self.output_names = ["probs", "features"]
 
     def __call__(self, images):
         import torch
@@ -310,7 +313,7 @@ def _write(bundle, out, runner, policy, record, about, items, after, work):
     return with_graph(bundle.path, out, runner.path, policy, calibration, calibrator, check,
                       _card(bundle, section, metrics, facts), reports, about)
 
-# %% ../nbs/79e_exporting.ipynb #3cce2685
+# %% ../nbs/79e_exporting.ipynb #78229ae8
 def export(
     bundle, # folder of a bundle
     *,
@@ -344,6 +347,8 @@ def export(
             before, after = _judged(b.runner, b, items), _judged(runner, b, items)
             policy, record, fails = _prove(b, before, after, max_changed)
             broken = fails + ([] if policy is None or policy.kept or fails else list(policy.notes[:1]))
+        if "certificates.json" in b.document["files"]:
+            broken = [*broken, "certificates beside that of the policy were not proven again: the export goes without"]
         made = None if fails else _write(b, out, runner, policy, record, about, items, after, work)
     found = dict(bundle_id=made, parent=b.id, written=None if fails else str(out), record=record, **about,
                  policy=None if fails or policy is None else policy.to_dict())
