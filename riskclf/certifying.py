@@ -167,7 +167,7 @@ def _certify_answers(path, scale, max_error, wish, out):
         lines = [f"{found['coverage']['value']:.1%} of the calibration items are sure enough"]
     return _outcome_result(outcome, look, found, lines, where)
 
-# %% ../nbs/79d_certifying.ipynb #11e37fc6
+# %% ../nbs/79d_certifying.ipynb #361f0273
 def _site_items(b, on, classes, column, by):
     "Predictions of the site's new items with their conditions, and the bins of those that are measured"
     from riskclf.deployment.promises import load_bins
@@ -207,13 +207,12 @@ def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     elif kinds["gamma"] is not None: careful = _prove_shift(preds, kinds["gamma"], wish)
     if careful is None: policy, table = _make_policy(preds, valid, wish, exploring)
     else: policy = _careful_policy(*careful, valid, wish["unit"])
-    more = []
+    policy, more = limit_to_clips(policy, preds), []
     if kinds["max_under_call"] is not None:
         more.append(_prove_levels(preds, kinds["max_under_call"], kinds["max_by_two"], wish))
     if kinds["max_error"] is not None: more.append(_prove_answers(preds, valid, kinds["max_error"], wish))
     made = [outcome.certificate for outcome, _ in more if outcome]
-    policy = limit_to_clips(policy, preds)
-    with_policy(path, out, policy, preds, made)
+    with_policy(path, out, policy, preds, made, valid)
     broken = [s for outcome, look in more for s in [*(s["reason"] for s in outcome.shortfalls), *_overdrawn(look)]]
     lines = [repr(c) for c in made]
     return _policy_result(policy, table, policy_rates(policy, preds), str(out), lines,

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KINDS', 'without_warnings', 'ImageKind', 'tall', 'untall', 'VideoKind', 'SequenceKind', 'ClipKind', 'find_kind']
 
-# %% ../nbs/77b_kinds.ipynb #0c3183bc
+# %% ../nbs/77b_kinds.ipynb #b25ab8ff
 import contextlib
 import logging
 import warnings
@@ -18,6 +18,7 @@ from torch import nn
 
 from .core import InputError
 from .data.checks import is_video
+from .data.defects import add_defects
 from .deployment.runner import Runner, VideoRunner, make_clip_probes, make_probes
 from .evaluation.robustness import attack_images
 from .models.clips import export_clip_graph, save_clip_model
@@ -25,7 +26,7 @@ from .models.heads import FLIPS
 from .models.image import export_graph, graph_module, save_model, to_openvino
 from .models.video import export_video_graphs, save_video_model
 
-# %% ../nbs/77b_kinds.ipynb #c9dfcc1f
+# %% ../nbs/77b_kinds.ipynb #c36ae5f6
 @contextlib.contextmanager
 def without_warnings():
     "Drop warnings, and undo what is done to their filters; around imports only"
@@ -36,12 +37,14 @@ def _balance(model, df, features, scale, recipe, seed, changes):
     with without_warnings(): from riskclf.training.balance import add_bias, balance_bias, out_of_fold
     good = (df["split"] == "train").to_numpy() & ~np.isnan(features[:, 0]).any(axis=1)  # valid stays unseen by the bias
     rows = df[good].reset_index(drop=True)
-    folds = min(5, rows.groupby("label")["group"].nunique().min())
+    real = rows["defect"].isna().to_numpy() if "defect" in rows else np.ones(len(rows), dtype=bool)
+    folds = min(5, rows[real].groupby("label")["group"].nunique().min())
     if folds < 2: return  # a class with a single group cannot be judged by a head that has not seen it
     logits = out_of_fold(model.head, rows, features[good], scale, recipe, folds, seed, **changes)
-    add_bias(model, balance_bias(logits, np.array([scale.names.index(n) for n in rows["label"]])))
+    targets = np.array([scale.names.index(n) for n in rows["label"]])
+    add_bias(model, balance_bias(logits[real], targets[real]))  # made defects say nothing about how often one is right
 
-# %% ../nbs/77b_kinds.ipynb #4d99073e
+# %% ../nbs/77b_kinds.ipynb #e9acdb40
 class ImageKind:
     "Pictures, from cached features or epoch by epoch"
     task, what, each = "image", "pictures", "file"
@@ -64,6 +67,8 @@ class ImageKind:
         if why is not None:
             learner, report = train_images(df, scale, recipe, **how, **changes)
             return learner.model, image_recipe, learner, report, why
+        made = recipe_steps(recipe, **changes)["defects"]
+        if made.get("defects") and not scale.multilabel: df = add_defects(df, scale, **made, seed=how["seed"])
         model, learner, report, got = train_features(df, scale, recipe, cache=cache, **how, **changes)
         if not scale.multilabel: _balance(model, df, got.features, scale, recipe, how["seed"], changes)
         return model, image_recipe, learner, report, ""

@@ -411,13 +411,14 @@ def decide(
                         severity=float(severities[i]), action=str(actions[i]), reasons=tuple(reasons[i]))
     return [one(r) for r in results]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #05d10633
+# %% ../../nbs/70_deployment.bundle.ipynb #234b0511
 def with_policy(
     path, # bundle to start from, str or Path
     out, # folder of the new bundle, str or Path
     policy, # `Policy` certified on `calibration`
     calibration:Predictions, # what the bundle's graph said of the calibration items
     certificates=(), # more of them on the same items; those of the old bundle were about other items
+    valid:Predictions=None, # other items that choices were made on, remembered as seen
     overwrite:bool=False, # replace a bundle that stands at `out`
 ) -> str: # id of the new bundle
     "A child of a bundle with another policy; `InputError` when the scores are those of another graph"
@@ -427,6 +428,7 @@ def with_policy(
         raise InputError(f"the calibration scores are not those of this bundle, {odd} differ: score the items with it")
     seen = [tuple(row) for row in _read_csv(path/"seen.csv")] if (path/"seen.csv").exists() else []
     seen += [(sha, "", "calibration") for sha in item_hashes(calibration)]
+    if valid is not None: seen += [(sha, "", "valid") for sha in item_hashes(valid)]
     def fill(folder):
         _put_calibration(folder, calibration, _all_certificates(policy, certificates))
         save_promises(folder, certificates)

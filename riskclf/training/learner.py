@@ -326,7 +326,7 @@ RECIPES = {
                      split_uncertified="80,10,0,10"),
 }
 
-# %% ../../nbs/32_training.learner.ipynb #44ba4564
+# %% ../../nbs/32_training.learner.ipynb #f505b232
 _STEPS = {"backbone": create_backbone, "model": ImageClassifier, "freeze": freeze, "images": ImageRecipe,
           "loaders": image_dls, "learner": make_learner, "fit": fit}
 _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df", "scale", "recipe", "mean", "std",
@@ -334,6 +334,7 @@ _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df"
 _KEYS = {step: [k for k in inspect.signature(f).parameters if k not in _GIVEN] for step, f in _STEPS.items()}
 _KEYS |= {"data": ["split", "split_uncertified"],  # percent for train, valid, calibration, test; with --no-certify
           "features": ["views"],  # pictures or clips a training item counts for when features are cached
+          "defects": ["defects", "each"],  # of `data.defects.add_defects`
           "clip": ["num_frames", "fps", "hop"], "video": ["streams", "reduce"], "clips": ["multiplier"],
           "network": ["network", "backbone", "backbone_weights", "alpha"],
           "head": ["head", "stats", "fusion", "compress", "units", "recurrent_drop"]}
@@ -341,7 +342,7 @@ _KEYS |= {"data": ["split", "split_uncertified"],  # percent for train, valid, c
 def recipe_steps(
     recipe="default", # a name in `RECIPES`, or such a dictionary
     **changes, # keys to change
-) -> dict: # step ('backbone', 'model', 'freeze', 'images', 'loaders', 'features', 'learner', 'fit') to arguments
+) -> dict: # step ('backbone', 'model', 'freeze', 'images', 'loaders', 'features', 'defects', 'learner', 'fit') to keys
     "A recipe sorted by the functions that take its keys; `InputError` for an unknown name or key"
     if isinstance(recipe, str) and recipe not in RECIPES:
         near = difflib.get_close_matches(recipe, RECIPES, n=1)
