@@ -143,7 +143,7 @@ def _estimate(prepared, recipe, cache, out, max_miss_rate, unit, seed, changes):
     return [found["statement"], f"to use it, without a certificate: riskclf predict {Path(out)/'bundle'} "
                                 f"--threshold {found['threshold']:.6g} PATH"], found
 
-# %% ../nbs/80_workflow.ipynb #505353c6
+# %% ../nbs/80_workflow.ipynb #ef92c0c3
 def train(
     data, # folder of class folders, folder with manifest.csv, or a CSV or parquet file
     *,
@@ -202,10 +202,9 @@ def train(
     settings = how | dict(split=split, recipe=recipe, label_review=_review(p), license=license) | changes
     made, lines, estimate = _train(p, out, wish if certify else None, settings, changes, resume, overwrite, unit,
                                    max_miss_rate, cache or cache_folder()/"features", data, milestones)
-    return _trained(made, lines, left_out(p) if strict else [], bundle=str(Path(out)/"bundle"), plan=plan,
-                    notes=p.notes, estimate=estimate)
+    return _trained(made, lines, left_out(p) if strict else [], out, plan=plan, notes=p.notes, estimate=estimate)
 
-# %% ../nbs/80_workflow.ipynb #981c2460
+# %% ../nbs/80_workflow.ipynb #aed17c64
 def _recipe_split(recipe, certify):
     "The shares that a recipe asks for"
     from riskclf.pipeline import read_recipe, without_warnings
@@ -219,9 +218,10 @@ def _check_out(out, overwrite):
     if (Path(out)/"bundle").exists() and not overwrite:
         raise InputError(f"{Path(out)/'bundle'} exists: name another --out, or add --overwrite")
 
-def _trained(made, lines, lost, **found):
+def _trained(made, lines, lost, out, **found):
     "What a run came to"
-    found |= dict(bundle_id=made.bundle_id, certificate=made.certificate, metrics=made.metrics, policy=made.policy)
+    found |= dict(bundle=str(Path(out)/"bundle"), bundle_id=made.bundle_id, certificate=made.certificate,
+                  metrics=made.metrics, policy=made.policy)
     return Result(found, join_lines(made.text, lines), [*made.broken, *lost])
 
 def _announce(p, plan_text):
