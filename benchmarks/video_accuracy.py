@@ -36,6 +36,13 @@ STRENGTHS = (10., 100., 1000.)  # of the logistic regression, on blocks of unit 
 
 # ---- streams: frames uint8 (T, s, s, 3) to pictures uint8 (n, 224, 224, 3) for the encoder
 
+def remembered(f):
+    "The last result again when the same clip comes again"
+    last = {}
+    def again(x, *how):
+        if last.get("x") is not x or last.get("how") != how: last.update(x=x, how=how, y=f(x, *how))
+        return last["y"]
+    return again
 def grey(x): return np.round(x.astype(np.float32) @ np.float32([.299, .587, .114])).astype(np.uint8)
 def resized(x, size):
     from PIL import Image
@@ -54,6 +61,7 @@ def consecutive_movement(x, gain=2):
     return np.clip(np.stack([d[:-2], d[1:-1], d[2:]], -1), 0, 255).astype(np.uint8)
 def signed(x): return np.clip(128 + np.diff(x.astype(np.int16), axis=0), 0, 255).astype(np.uint8)
 def foreground(x): return np.abs(x - np.median(x, 0).astype(np.float32)).astype(np.uint8)
+@remembered
 def busiest(x, share=0.5):
     "The square of the clip, `share` of the side, that holds most movement"
     g = grey(x[:, ::4, ::4]).astype(np.float32)
@@ -82,6 +90,7 @@ def _moved(x, dy, dx):
     "x (h, w, 3) moved by whole pixels, its edge repeated"
     h, w = x.shape[:2]
     return x[np.clip(np.arange(h) - dy, 0, h - 1)][:, np.clip(np.arange(w) - dx, 0, w - 1)]
+@remembered
 def steady(x):
     "The clip as a camera at rest would have seen it: each frame moved onto the one before, where that helps"
     small = grey(x[:, ::2, ::2]).astype(np.float32)
@@ -100,6 +109,7 @@ def tolerant(x, gap=1):
     h, w, now = x.shape[1], x.shape[2], x[gap:].astype(np.int16)
     shifted = (near[:, i:i+h, j:j+w] for i in range(3) for j in range(3))
     return np.min([np.abs(now - z).sum(-1) // 3 for z in shifted], 0)[..., None].repeat(3, -1).astype(np.uint8)
+@remembered
 def actors(x, share=0.6):
     "The smallest square of the clip that holds a `share` of the movement: people near and far come out alike"
     g = grey(x[:, ::4, ::4])[..., None].repeat(3, -1)
@@ -135,7 +145,8 @@ def energy(x, gain=4):
     return np.clip(np.stack([d[w].mean(0) for w in _windows(len(d), 9)]) * gain, 0, 255).astype(np.uint8)
 
 STREAMS = {  # name: (side that the video is squashed to, function, every n-th picture)
-    "frame": (224, lambda x: x, 1), "motion": (224, movement, 1), "motion:2": (224, lambda x: movement(x, 2), 2),
+    "frame": (224, lambda x: x[np.linspace(0, len(x) - 1, 16).round().astype(int)], 1),
+    "motion": (224, movement, 1), "motion:2": (224, lambda x: movement(x, 2), 2),
     "motion:4": (224, lambda x: movement(x, 4), 2), "motion x4": (224, lambda x: movement(x, 1, 4), 2),
     "signed motion": (224, signed, 2), "foreground": (224, foreground, 2), "three frames": (224, consecutive, 2),
     "three motions": (224, consecutive_movement, 2), "dynamic image": (224, dynamic, 1),
@@ -181,26 +192,41 @@ def hand_made(x):
     return np.log(1e-2 + np.array([s for r in rows for s in (r.mean(), r.std(), r.max())]))
 
 
-def stream_features(df, name, cache, extractors):
-    "A list of float32 (n, D), one a clip, from the cache if it has them"
-    side, make, step = STREAMS.get(name, (224, None, 1))
-    made_of = dict(decoder=VIDEO_DECODER, paths=df["item"].tolist(), taps=TAPS, pools=POOLS, version=1)
-    key = hash_json(made_of | dict(name=name))
-    path = cache/f"{name.replace(' ', '_').replace(':', '-')}-{key[:12]}.npz"
-    if not path.exists():
-        rows = []
-        for source in df["path"]:
-            frames = np.stack([f for _, f in iter_frames(source, fps=FPS, size=side)])
-            if make is None: rows.append(hand_made(frames)[None])
-            else:
-                pictures = np.ascontiguousarray(make(frames)[::step])
-                size = pictures.shape[1]
-                if size not in extractors: extractors[size] = make_extractor(size)
-                rows.append(extractors[size](pictures))
-        np.savez(path.with_suffix(".tmp.npz"), x=np.concatenate(rows).astype(np.float32), n=[len(r) for r in rows])
-        path.with_suffix(".tmp.npz").rename(path)
-        print(f"features of {name}: {sum(map(len, rows))} pictures", flush=True)
-    with np.load(path) as z: return np.split(z["x"], np.cumsum(z["n"])[:-1])
+def _cached(cache, name, items):
+    "The file with the features of a stream for some clips"
+    made_of = dict(name=name, decoder=VIDEO_DECODER, items=list(items), taps=TAPS, pools=POOLS, version=2)
+    return cache/f"{name.replace(' ', '_').replace(':', '-')}-{hash_json(made_of)[:12]}.npz"
+
+def _clip_features(source, names, extractors):
+    "Features of some streams of a clip, a list of float (n, D)"
+    sides = {STREAMS.get(n, (224,))[0] for n in names}
+    seen, out = {s: np.stack([f for _, f in iter_frames(source, fps=FPS, size=s)]) for s in sides}, []
+    for name in names:
+        if name == "hand":
+            out.append(hand_made(seen[224])[None])
+            continue
+        side, make, step = STREAMS[name]
+        pictures = np.ascontiguousarray(make(seen[side])[::step])
+        size = pictures.shape[1]
+        if size not in extractors: extractors[size] = make_extractor(size)
+        out.append(extractors[size](pictures))
+    return out
+
+def stream_features(df, names, cache, extractors, piece=16):
+    "For each stream a list of float32 (n, D), one a clip; what the cache lacks is computed, a few clips at a time"
+    pieces, found = [df.iloc[i:i+piece] for i in range(0, len(df), piece)], {n: [] for n in names}
+    for k, part in enumerate(pieces):
+        paths = {n: _cached(cache, n, part["item"]) for n in names}
+        todo = [n for n in names if not paths[n].exists()]
+        rows = [_clip_features(source, todo, extractors) for source in part["path"]] if todo else []
+        for name, made in zip(todo, zip(*rows)):
+            temporary = paths[name].with_suffix(".tmp.npz")
+            np.savez(temporary, x=np.concatenate(made).astype(np.float32), n=[len(r) for r in made])
+            temporary.rename(paths[name])
+        if todo: print(f"clips up to {k * piece + len(part)} of {len(df)}: {', '.join(todo)}", flush=True)
+        for name in names:
+            with np.load(paths[name]) as z: found[name] += np.split(z["x"], np.cumsum(z["n"])[:-1])
+    return found
 
 
 STATS = {"mean": lambda x: x.mean(0), "std": lambda x: x.std(0), "max": lambda x: x.max(0),
@@ -430,7 +456,7 @@ WHAT = """`python benchmarks/video_accuracy.py DATA --repeats {repeats}`: {n} cl
 training clips. 95% intervals over sources, widened by the luck of the partitions. A name says the streams, after a
 semicolon the statistics over time (mean and spread where it says nothing), the taps of the encoder (the final average)
 or the head. "The 30 clips" are those that the shape of the picture would have given away."""
-PAIRED = """The same folds, paired. What is *chosen* is chosen anew in each training fold, by the loss on its inner folds;
+PAIRED = """The same folds, paired. What is *chosen* is chosen anew in each training fold by the loss on inner folds;
 the other rows were looked at together, so the best of them is a little too good."""
 
 def paired_rows(stats, rest, base, shown):
@@ -499,12 +525,12 @@ def main():
     targets, extractors, memory = np.array([scale.index(v) for v in df["label"]]), {}, {}
     names = [*BASELINES, *(n for n in IDEAS if not args.only or n in args.only)]
     if args.features is not None:
-        for stream in args.features or ["hand", *STREAMS]: stream_features(df, stream, args.cache, extractors)
+        stream_features(df, args.features or ["hand", *STREAMS], args.cache, extractors)
         return
     def blocks_of(name):
         out = []
         for stream, stats, taps, frames in IDEAS.get(name) or BASELINES[name]:
-            if stream not in memory: memory[stream] = stream_features(df, stream, args.cache, extractors)
+            if stream not in memory: memory.update(stream_features(df, [stream], args.cache, extractors))
             rows = memory[stream]
             out.append(np.concatenate(rows) if stream == "hand" else pooled(rows, stats, taps, frames))
         return out

@@ -46,7 +46,7 @@ def make_folder(
     except OSError as e: raise InputError(f"{path} cannot be written to ({e.strerror}): name another folder") from None
     return Path(path)
 
-# %% ../nbs/79c_commands.ipynb #24e9abb8
+# %% ../nbs/79c_commands.ipynb #e72f6ea7
 def checked_data(
     data, # in any form that `train` takes
     split, # percent for train, valid, calibration, test; None for none
@@ -62,13 +62,14 @@ def labelled_data(
     data, # labelled data in any form that `train` takes
     classes:str=None, # as in `train`; the bundle's classes by default
     column:str=None, # other column names, 'path=image,label=y'
+    **how, # as in `pipeline.prepare_data`
 ): # `Prepared`, without a split
     "Labelled data on the bundle's scale; `InputError` when it has other classes"
     trained = bundle.document["provenance"].get("settings", {}).get("classes")
     names = ",".join(bundle.scale.names)
     tries = [classes] if classes else [c for c in dict.fromkeys([names, trained]) if c]
     for i, c in enumerate(tries):
-        try: return checked_data(data, None, classes=c, column=column, scale=bundle.scale)
+        try: return checked_data(data, None, classes=c, column=column, scale=bundle.scale, **how)
         except InputError:
             if i == len(tries) - 1: raise
 

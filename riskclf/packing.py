@@ -6,7 +6,7 @@
 __all__ = ['choose_policy', 'Proven', 'prove', 'measure_bins', 'fit_check', 'unlike_rate', 'list_packages', 'measure_speed',
            'measure_memory', 'measure_limits', 'measure_factors', 'card_facts', 'Packed', 'pack']
 
-# %% ../nbs/79_packing.ipynb #c6339ce2
+# %% ../nbs/79_packing.ipynb #1508c7f8
 import json
 import platform
 import shutil
@@ -39,7 +39,7 @@ from .grading import grade, level_units, plan_grading, share_looks
 from .models.backbones import weight_hash
 from .pipeline import Learnt, Prepared, data_hash, judge, report, take_actions
 
-# %% ../nbs/79_packing.ipynb #4f1fbf37
+# %% ../nbs/79_packing.ipynb #e17c44f4
 def choose_policy(
     preds:Predictions, # of valid and calibration items
     wish:dict=None, # arguments of `make_policy`, with `ledger` as a path; None when nothing shall be certified
@@ -291,7 +291,7 @@ def _own_thresholds(metrics):
     names, remark = ("miss_rate", "false_alarm_rate", "review_rate"), "thresholds were set on these items"
     return {n: metrics[n] | dict(note="; ".join(filter(None, [metrics[n].get("note"), remark]))) for n in names}
 
-# %% ../nbs/79_packing.ipynb #21fb5698
+# %% ../nbs/79_packing.ipynb #3e260a6d
 def pack(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`

@@ -6,7 +6,7 @@
 __all__ = ['Prepared', 'prepare_data', 'read_recipe', 'Learnt', 'learn', 'take_actions', 'promise_metrics', 'report',
            'score_items', 'Judged', 'judge', 'data_hash']
 
-# %% ../nbs/78_pipeline.ipynb #36fbfe18
+# %% ../nbs/78_pipeline.ipynb #c5f64bf2
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,7 +134,7 @@ def learn(
     return Learnt(model.eval(), input_recipe, report, learner.class_monitor.to_frame(),
                   "; ".join([text, *more, *filter(None, [report["note"]])]), kind)
 
-# %% ../nbs/78_pipeline.ipynb #4914589b
+# %% ../nbs/78_pipeline.ipynb #0b9adbc6
 def take_actions(
     preds:Predictions, # whose `meta["unlike"]` names items that are unlike the training data
     policy, # `Policy`, or None
@@ -151,7 +151,7 @@ def take_actions(
     if "length_s" in preds.frame: doubtful = doubtful | other_length(policy.certificate, preds.frame["length_s"])
     return np.where(unlike | (doubtful & (actions == "clear")), "review", actions)
 
-# %% ../nbs/78_pipeline.ipynb #404436f0
+# %% ../nbs/78_pipeline.ipynb #63e5dbb5
 def _save(draw, path):
     "Draw on a new figure and save it; what cannot be drawn, such as a curve of one class, leaves no file"
     try:
@@ -179,7 +179,7 @@ def _save_pictures(preds, policy, calibrator, failures, out):
         if not len(failures) or not (failures["kind"] == kind).any(): continue
         _save(lambda kind=kind: plot_failures(failures, kind), out/f"{kind.replace(' ', '_')}.jpg")
 
-# %% ../nbs/78_pipeline.ipynb #544ae264
+# %% ../nbs/78_pipeline.ipynb #b3fb7c54
 def promise_metrics(
     preds:Predictions, # of labelled items
     promises, # `Promises`

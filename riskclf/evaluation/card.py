@@ -139,7 +139,7 @@ def standard_use(
         "Being the only safeguard where a missed item can hurt someone.",
         "Identifying people, or judging them."])
 
-# %% ../../nbs/49_evaluation.card.ipynb #5c55ee43
+# %% ../../nbs/49_evaluation.card.ipynb #4e495332
 def markdown_table(
     head, # names of the columns
     rows, # one list of values a row
