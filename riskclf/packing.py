@@ -6,7 +6,7 @@
 __all__ = ['choose_policy', 'Proven', 'prove', 'measure_bins', 'fit_check', 'unlike_rate', 'list_packages', 'measure_speed',
            'measure_memory', 'measure_limits', 'measure_factors', 'card_facts', 'Packed', 'pack']
 
-# %% ../nbs/79_packing.ipynb #76dd3b74
+# %% ../nbs/79_packing.ipynb #1508c7f8
 import json
 import platform
 import shutil
@@ -34,11 +34,12 @@ from .evaluation.ledger import Ledger
 from .evaluation.outliers import Outliers, fit_outliers
 from .evaluation.policy import Policy, cheapest_cut, make_policy
 from .evaluation.robustness import measure_robustness
+from .evaluation.subgroups import ConditionBins
 from .grading import grade, level_units, plan_grading, share_looks
 from .models.backbones import weight_hash
 from .pipeline import Learnt, Prepared, data_hash, judge, report, take_actions
 
-# %% ../nbs/79_packing.ipynb #6c74e64e
+# %% ../nbs/79_packing.ipynb #e17c44f4
 def choose_policy(
     preds:Predictions, # of valid and calibration items
     wish:dict=None, # arguments of `make_policy`, with `ledger` as a path; None when nothing shall be certified
@@ -84,7 +85,8 @@ def measure_bins(
     "Where conditions that are measured on the pixels are cut: on training items, for every set that is judged later"
     if not isinstance(learnt.recipe, ImageRecipe): return []
     train = prepared.df[prepared.df["split"] == "train"]
-    return bin_edges(measure_conditions(train.sample(min(most, len(train)), random_state=0)))
+    made = bin_edges(measure_conditions(train.sample(min(most, len(train)), random_state=0)))
+    return [ConditionBins(b.condition, b.edges) for b in made]  # seen items are told by content, names can repeat
 
 # %% ../nbs/79_packing.ipynb #2d7156c8
 def fit_check(
