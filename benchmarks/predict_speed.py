@@ -1,13 +1,17 @@
 """1080p JPEG files to decisions: riskclf beside torch eager with Pillow and torchvision
 
-    python benchmarks/predict_speed.py [--quick] [--models tf_efficientnet_lite0 resnet18] [--no-memory] [--out FILE]
+    python benchmarks/predict_speed.py [--quick] [--models tf_efficientnet_lite0 resnet18] [--int8] [--no-memory]
+                                       [--cost RUN/bundle DATA] [--out FILE]
 
 Both see the same files in the same process, in turns; a ratio is taken within each turn, and the median over the turns
 is printed with the smallest and the largest. `d` is the time of one file through the decoder alone and `m` that of one
 image through the graph alone, each with all cores at work: no arrangement can be faster than d + m, so torch's time
 over d + m is the most that `times faster` can be (`at most`). `cpu` is the same
 comparison in processor time, which does not suffer from other programs: what the decoder and the graph alone spend on
-an item, as a share of what a decision costs. Peak memory is that of a fresh process that streams decisions to disk.
+an item, as a share of what a decision costs. `--int8` adds a table of the same network exported to 8 bits, beside the
+same torch eager in float32, and `--cost` one of what int8 costs on real data: a bundle that `riskclf train` made is
+exported as `riskclf export --int8` does it, and both decide about everything outside training. Peak memory is that of
+a fresh process that streams decisions to disk.
 What is printed is also written to results/predict_speed.md.
 """
 
@@ -28,9 +32,16 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
+from riskclf.commands import labelled_data
 from riskclf.core import RiskScale, threads
 from riskclf.data.images import ImageRecipe
 from riskclf.deployment import bundle as bundles
+from riskclf.deployment.export import quantise, with_graph
+from riskclf.deployment.runtime import predict_frame
+from riskclf.evaluation.compare import metric_statistic, paired_difference
+from riskclf.evaluation.intervals import format_figure, group_bootstrap
+from riskclf.evaluation.verify import verify
+from riskclf.exporting import export, find_items
 from riskclf.models.backbones import create_backbone
 from riskclf.models.image import ImageClassifier, export_graph
 
@@ -69,6 +80,14 @@ def make_bundle(model_name, folder):
     graph = export_graph(model, recipe, folder / f"{model_name}.onnx")
     bundles.write_bundle(folder / model_name, RiskScale(["safe", "unsafe"]), recipe, graph)
     return bundles.load(folder / model_name)
+
+
+def make_int8(bundle, files, folder):
+    "The same bundle in 8 bits; the steps are chosen on some of the files"
+    xml = bundle.path / bundle.document["runtime"]["graphs"]["openvino"]
+    out = folder / f"{bundle.path.name}-int8"
+    with_graph(bundle.path, out, quantise(xml, files[:32], bundle.recipe.load, folder / "int8.xml"))
+    return bundles.load(out)
 
 
 class Peer:
@@ -179,11 +198,45 @@ def memory(bundle_path, files, folder, sizes):
         say(f"| {suffix} | {' | '.join(f'{p:.0f}' for p in peaks)} | {peaks[1]/peaks[0] - 1:+.1%} |")
 
 
+def cost(bundle_path, data, folder):
+    "Print what int8 costs: the parent and its export on everything outside training"
+    result = export(bundle_path, to="openvino", int8=True, data=data, out=folder / "export", max_changed=1.0)
+    parent, child = bundles.load(bundle_path), bundles.load(folder / "export")
+    items = find_items(parent, labelled_data(parent, data))
+    items = items[items["split"] != "train"]
+    before, after = (predict_frame(b, items) for b in (parent, child))
+    actions = [b.policy.decide(p.risk)[0] for b, p in ((parent, before), (child, after))]
+    record, kept = result.data["record"], len(result.data["int8"]["kept"])
+    checked, proof = verify(folder / "export"), child.policy.certificate.made_by["precision"]
+    say(f"\nint8 on {Path(data).name}: {len(items)} items outside training, {record['items']} of them for calibration; "
+        f"{kept} layers left in float32; certificate in {proof}, {'verified' if checked.ok else 'NOT VERIFIED'}\n")
+    say("| figure | float32 | int8 | int8 less float32 |\n|---|---|---|---|")
+    for metric in ("auroc", "auprc", "balanced_accuracy"):
+        alone = [format_figure(group_bootstrap(metric_statistic(p, metric), seed=0)) for p in (before, after)]
+        say(f"| {metric} | {alone[0]} | {alone[1]} | {format_figure(paired_difference(after, before, metric))} |")
+    say(f"| decided otherwise, calibration items | | | {record['changed']} of {record['items']} |")
+    say(f"| decided otherwise, all these items | | | {(actions[0] != actions[1]).sum()} of {len(items)} |")
+    for b in record["bounds"]:
+        say(f"| threshold of the {b['kind'].replace('_', ' ')} | {b['parent']:.4f} | {b['shipped']:.4f} "
+            f"(proven up to {b['proven']:.4f}) | |")
+    paths = items["path"].tolist()
+    pair = {}
+    for turn in range(4):  # the first one warms up
+        for name, b in (("float32", parent), ("int8", child)):
+            took = seconds(lambda b=b: list(b.predict(paths)))[0] / len(paths)
+            if turn: pair.setdefault(name, []).append(1e3 * took)
+    ms = {k: statistics.median(v) for k, v in pair.items()}
+    times = ms["float32"] / ms["int8"]
+    say(f"| ms a decision, all threads | {ms['float32']:.2f} | {ms['int8']:.2f} | {times:.2f} times faster |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer files and turns, for a first look")
     parser.add_argument("--models", nargs="+", default=["tf_efficientnet_lite0", "resnet18"])
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1, 32])
+    parser.add_argument("--int8", action="store_true", help="each network in 8 bits too (needs nncf)")
+    parser.add_argument("--cost", nargs=2, metavar=("BUNDLE", "DATA"), help="what int8 costs on real data")
     parser.add_argument("--no-memory", action="store_true", help="leave out the runs over 1,000 and 10,000 files")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "predict_speed.md")
     args = parser.parse_args()
@@ -196,9 +249,12 @@ def main():
         say(f"{len(files)} files of 1920 x 1080, {mean:.0f} kB on average; {threads()} threads for either side; "
             f"torch {torch.__version__}, {repeats} turns")
         for name in args.models:
-            bundle = make_bundle(name, folder)
-            turns = measure(bundle, Peer(name), files, args.batch_sizes, repeats)
-            report(name, turns, args.batch_sizes)
+            bundle, peer = make_bundle(name, folder), Peer(name)
+            report(name, measure(bundle, peer, files, args.batch_sizes, repeats), args.batch_sizes)
+            if not args.int8: continue
+            rough = make_int8(bundle, files, folder)
+            report(f"{name} in int8", measure(rough, peer, files, args.batch_sizes, repeats), args.batch_sizes)
+        if args.cost: cost(*args.cost, folder)
         if not args.no_memory: memory(folder / args.models[0], files, folder, sizes)
     if args.quick: return
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -5,14 +5,17 @@
 # %% auto #0
 __all__ = ['certify']
 
-# %% ../nbs/79d_certifying.ipynb #1dce8cde
+# %% ../nbs/79d_certifying.ipynb #0f07b4e4
 from pathlib import Path
 
-from .commands import Result, check_wish, join_lines, json_values, labelled_data, make_folder
-from .core import InputError, load_predictions, write_json
-from .doctor import ledger_file
+import numpy as np
 
-# %% ../nbs/79d_certifying.ipynb #4006ce00
+from .commands import Result, check_wish, join_lines, json_values, labelled_data, make_folder
+from .core import InputError, load_predictions, sha256_bytes, write_json
+from .doctor import ledger_file
+from .evaluation.bounds import check_rate
+
+# %% ../nbs/79d_certifying.ipynb #cc729604
 def _make_policy(calibration, valid, wish, exploring):
     "The policy, and the table of `explore` where it was asked for"
     from riskclf.evaluation.ledger import Ledger, explore
@@ -43,26 +46,7 @@ def _certify_file(path, scale, wish, exploring, out):
     write_json(out, policy.to_dict())
     return policy, table, policy_rates(policy, calibration), str(out)
 
-def _certify_site(path, on, classes, column, wish, exploring, out):
-    "The same, with a new bundle at `out`"
-    from riskclf.deployment.bundle import load, with_policy
-    from riskclf.deployment.runtime import find_seen, predict_frame
-    from riskclf.evaluation.clips import limit_to_clips
-    from riskclf.evaluation.policy import policy_rates
-    if not out: raise InputError("a site's certificate makes a new bundle: say where with --out")
-    if Path(out).exists(): raise InputError(f"{out} exists: a bundle is never changed, name another --out")
-    b = load(path)
-    p = labelled_data(b, on, classes, column)
-    fresh = p.df[[not s for s in find_seen(b, p.df)]]
-    if not len(fresh): raise InputError("the bundle has seen every item of the site's data: bring new ones")
-    preds = predict_frame(b, fresh.assign(split="calibration"))
-    preds.meta["independence"] = "enforced"
-    policy, table = _make_policy(preds, None, wish, exploring)
-    policy = limit_to_clips(policy, preds)
-    with_policy(path, out, policy, preds)
-    return policy, table, policy_rates(policy, preds), str(out)
-
-# %% ../nbs/79d_certifying.ipynb #26f242b1
+# %% ../nbs/79d_certifying.ipynb #0adb2349
 def _look(calibration, wish, **asked):
     from riskclf.evaluation.ledger import Ledger
     return Ledger(wish["ledger"]).look(calibration, asked | dict(confidence=wish["confidence"], unit=wish["unit"]),
@@ -70,60 +54,82 @@ def _look(calibration, wish, **asked):
 
 def _outcome_result(outcome, look, found, lines, where):
     "The result of a look: what was proven, and what was not"
-    broken = [s["reason"] for s in outcome.shortfalls]
-    if look["overdrawn"]:
-        broken.append(f"the calibration set was looked at {look['rank']} times, more than was planned: use fresh items")
+    broken = [s["reason"] for s in outcome.shortfalls] + _overdrawn(look)
     made = outcome.certificate and outcome.certificate.to_dict()
     text = join_lines(repr(outcome), lines, f"written to {where}" if where else "nothing was written")
     return Result(json_values(dict(certificate=made, shortfalls=outcome.shortfalls, written=where, **found)), text,
                   broken)
 
-def _write_policy(outcome, look, valid, unit, out):
-    "The policy that keeps what was proven, written to a file"
+def _careful_policy(outcome, look, valid, unit):
+    "The policy that keeps what was proven; it clears nothing where not all was"
     from riskclf.evaluation.policy import Policy, cheapest_cut
     alarm = 0.5 if valid is None else cheapest_cut(valid)
     clear = min(outcome.threshold, alarm) if outcome.kept else None  # lower than proven is proven too
-    policy = Policy("three-way", clear, alarm, outcome.certificate, unit, outcome.kept and not look["overdrawn"],
-                    ["the alarm threshold is not certified"])
+    notes = [s["reason"] for s in outcome.shortfalls] + _overdrawn(look)
+    return Policy("three-way", clear, alarm, outcome.certificate, unit, not notes,
+                  [*notes, "the alarm threshold is not certified"])
+
+def _overdrawn(look):
+    text = f"the calibration set was looked at {look['rank']} times, more than was planned: use fresh items"
+    return [text] if look["overdrawn"] else []
+
+def _write_policy(outcome, look, valid, unit, out):
+    "The same, written to a file"
+    policy = _careful_policy(outcome, look, valid, unit)
     make_folder(Path(out).parent)
     write_json(out, policy.to_dict())
     return policy
 
+def _prove_conditions(calibration, by, wish, bins=()):
+    "The outcome for every value of each condition, and its look"
+    from riskclf.evaluation.subgroups import certify_subgroups
+    look = _look(calibration, wish, kind="subgroups", by=by, max_miss_rate=wish["max_miss_rate"])
+    return certify_subgroups(calibration, by, wish["max_miss_rate"], wish["confidence"], wish["unit"], bins=bins,
+                             accept_provable=wish["accept_provable"], look=look), look
+
 def _certify_conditions(path, scale, by, wish, out):
     "A bound for every value of each condition, and the policy that keeps them all"
-    from riskclf.evaluation.subgroups import certify_subgroups, subgroup_frame
+    from riskclf.evaluation.subgroups import subgroup_frame
     calibration, valid = _read(path, scale)
-    look = _look(calibration, wish, kind="subgroups", by=by, max_miss_rate=wish["max_miss_rate"])
-    outcome = certify_subgroups(calibration, by, wish["max_miss_rate"], wish["confidence"], wish["unit"],
-                                accept_provable=wish["accept_provable"], look=look)
+    outcome, look = _prove_conditions(calibration, by, wish)
     out = str(out or f"{path}.policy.json")
     policy, table = _write_policy(outcome, look, valid, wish["unit"], out), subgroup_frame(outcome)
     rows = table.reset_index().astype(object)
     found = dict(policy=policy.to_dict(), table=rows.where(rows.notna(), None).to_dict("records"))
     return _outcome_result(outcome, look, found, [table.round(4).to_string(), repr(policy)], out)
 
+def _prove_shift(calibration, gamma, wish):
+    "The outcome for a bound that survives a shift, and its look"
+    from riskclf.evaluation.shift import certify_under_shift
+    look = _look(calibration, wish, kind="shift", gamma=gamma, max_miss_rate=wish["max_miss_rate"])
+    return certify_under_shift(calibration, wish["max_miss_rate"], gamma, wish["confidence"], wish["unit"], look=look,
+                               accept_provable=wish["accept_provable"]), look
+
 def _certify_shift(path, scale, gamma, wish, out):
     "A bound that survives a shift, and the policy that keeps it"
-    from riskclf.evaluation.shift import certify_under_shift
     calibration, valid = _read(path, scale)
-    look = _look(calibration, wish, kind="shift", gamma=gamma, max_miss_rate=wish["max_miss_rate"])
-    outcome = certify_under_shift(calibration, wish["max_miss_rate"], gamma, wish["confidence"], wish["unit"],
-                                  look=look, accept_provable=wish["accept_provable"])
+    outcome, look = _prove_shift(calibration, gamma, wish)
     out = str(out or f"{path}.policy.json")
     policy = _write_policy(outcome, look, valid, wish["unit"], out)
     return _outcome_result(outcome, look, dict(policy=policy.to_dict()), [repr(policy)], out)
 
-# %% ../nbs/79d_certifying.ipynb #43d8cd07
-def _certify_levels(path, scale, max_under_call, max_by_two, wish, out):
-    "A bound for every level, and a folder with the proof"
+# %% ../nbs/79d_certifying.ipynb #cec040b0
+def _prove_levels(calibration, max_under_call, max_by_two, wish):
+    "The outcome for every level, and its look"
     from riskclf.evaluation.certificate import scores_hash
-    from riskclf.evaluation.levels import certify_levels, implied_miss_rate, level_thresholds, save_proof, score_table
-    calibration, _ = _read(path, scale)
-    scale = calibration.scale
+    from riskclf.evaluation.levels import certify_levels, score_table
     scores = scores_hash(calibration, score_table(calibration)[1])
     look = _look(calibration, wish, kind="levels", max_under_call=max_under_call, max_by_two=max_by_two, scores=scores)
-    outcome = certify_levels(calibration, max_under_call, max_by_two, wish["confidence"], wish["unit"], look=look,
-                             accept_provable=wish["accept_provable"])
+    return certify_levels(calibration, max_under_call, max_by_two, wish["confidence"], wish["unit"], look=look,
+                          accept_provable=wish["accept_provable"]), look
+
+def _certify_levels(path, scale, max_under_call, max_by_two, wish, out):
+    "A bound for every level, and a folder with the proof"
+    from riskclf.evaluation.levels import implied_miss_rate, level_thresholds
+    from riskclf.evaluation.proof import save_proof
+    calibration, _ = _read(path, scale)
+    scale = calibration.scale
+    outcome, look = _prove_levels(calibration, max_under_call, max_by_two, wish)
     found, lines, where = {}, [], None
     if outcome:
         where = str(make_folder(out or f"{path}.levels"))
@@ -139,7 +145,92 @@ def _certify_levels(path, scale, max_under_call, max_by_two, wish, out):
                          f"called below {first}")
     return _outcome_result(outcome, look, found, lines, where)
 
-# %% ../nbs/79d_certifying.ipynb #de85fabd
+# %% ../nbs/79d_certifying.ipynb #923dda95
+def _prove_answers(calibration, valid, max_error, wish):
+    "The outcome for answers that are sure enough, and its look"
+    from riskclf.evaluation.selective import certify_selective
+    if valid is None: raise InputError("max_error needs items of the split valid in the file: its thresholds are fixed "
+                                       "on other items than they are proven on")
+    look = _look(calibration, wish, kind="selective", max_error=max_error)
+    return certify_selective(calibration, valid, max_error, wish["confidence"], look=look), look
+
+def _certify_answers(path, scale, max_error, wish, out):
+    "A bound for the answers that are sure enough, and a folder with the proof"
+    from riskclf.evaluation.proof import save_proof
+    calibration, valid = _read(path, scale)
+    outcome, look = _prove_answers(calibration, valid, max_error, wish)
+    where, found, lines = None, {}, []
+    if outcome:
+        where = str(make_folder(out or f"{path}.answers"))
+        save_proof(where, calibration, [outcome.certificate])
+        found = dict(coverage=outcome.certificate.bounds[0]["coverage"])
+        lines = [f"{found['coverage']['value']:.1%} of the calibration items are sure enough"]
+    return _outcome_result(outcome, look, found, lines, where)
+
+# %% ../nbs/79d_certifying.ipynb #361f0273
+def _site_items(b, on, classes, column, by):
+    "Predictions of the site's new items with their conditions, and the bins of those that are measured"
+    from riskclf.deployment.promises import load_bins
+    from riskclf.deployment.runtime import find_seen, predict_frame
+    from riskclf.evaluation.conditions import measure_conditions
+    p = labelled_data(b, on, classes, column)
+    fresh = p.df[[not s for s in find_seen(b, p.df)]]
+    if not len(fresh): raise InputError("the bundle has seen every item of the site's data: bring new ones")
+    names = [] if by is None else [n.strip() for n in by.split(",")]
+    bins = [x for x in load_bins(b.path) if x.condition in names and x.condition not in fresh]
+    if bins:
+        measured = measure_conditions(fresh)
+        fresh = fresh.assign(**{x.condition: measured[x.condition] for x in bins})
+    preds = predict_frame(b, fresh.assign(split="calibration"))
+    preds.meta["independence"] = "enforced"
+    return preds, bins
+
+def _third(preds):
+    "Items of about a third of the groups, chosen by hash, as valid; the others"
+    other = np.array([int(sha256_bytes(f"valid {g}".encode())[:8], 16) % 3 == 0 for g in preds.groups])
+    return preds.take(other), preds.take(~other)
+
+def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
+    "A new bundle with a policy proven on the site's items, and what else was asked for; a `Result`"
+    from riskclf.deployment.bundle import load, with_policy
+    from riskclf.evaluation.clips import limit_to_clips
+    from riskclf.evaluation.policy import policy_rates
+    if not out: raise InputError("a site's certificate makes a new bundle: say where with --out")
+    if Path(out).exists(): raise InputError(f"{out} exists: a bundle is never changed, name another --out")
+    b = load(path)
+    preds, bins = _site_items(b, on, classes, column, kinds["by"])
+    valid = None
+    if kinds["max_error"] is not None: valid, preds = _third(preds)
+    wish = wish | dict(looks=wish["looks"]*(1 + sum(kinds[k] is not None for k in ("max_under_call", "max_error"))))
+    table, careful = None, None
+    if kinds["by"] is not None: careful = _prove_conditions(preds, kinds["by"], wish, bins)
+    elif kinds["gamma"] is not None: careful = _prove_shift(preds, kinds["gamma"], wish)
+    if careful is None: policy, table = _make_policy(preds, valid, wish, exploring)
+    else: policy = _careful_policy(*careful, valid, wish["unit"])
+    policy, more = limit_to_clips(policy, preds), []
+    if kinds["max_under_call"] is not None:
+        more.append(_prove_levels(preds, kinds["max_under_call"], kinds["max_by_two"], wish))
+    if kinds["max_error"] is not None: more.append(_prove_answers(preds, valid, kinds["max_error"], wish))
+    made = [outcome.certificate for outcome, _ in more if outcome]
+    with_policy(path, out, policy, preds, made, valid)
+    broken = [s for outcome, look in more for s in [*(s["reason"] for s in outcome.shortfalls), *_overdrawn(look)]]
+    lines = [repr(c) for c in made]
+    return _policy_result(policy, table, policy_rates(policy, preds), str(out), lines,
+                          [c.to_dict() for c in made], broken)
+
+def _policy_result(policy, table, rates, where, lines=(), more=(), broken=()):
+    "What a policy came to"
+    band = [] if table is None else ["what every threshold can prove, all at once:",
+                                     _thin(table).round(4).to_string(index=False)]
+    proof = repr(policy.certificate) if policy.certificate else "no certificate: nothing is cleared"
+    text = join_lines(band, repr(policy), proof, list(lines), [f"note: {n}" for n in policy.notes],
+                      [f"not proven: {b}" for b in broken], f"written to {where}")
+    found = dict(policy=policy.to_dict(), rates=rates, written=where, further_certificates=list(more),
+                 explored=None if table is None else table.to_dict("records"))
+    kept = [] if policy.kept else list(policy.notes[:1]) or ["nothing was proven"]
+    return Result(json_values(found), text, [*kept, *broken])
+
+# %% ../nbs/79d_certifying.ipynb #a2dc9db1
 def _thin(table, most=12):
     "At most so many rows of the table of `explore`, up to a rate of one half"
     useful = table[table["max_rate"] <= 0.5] if (table["max_rate"] <= 0.5).any() else table
@@ -166,6 +257,7 @@ def certify(
     gamma:float=None, # the miss rate still holds when no kind of unsafe unit gets more than this times as frequent
     max_under_call:float=None, # on an ordered scale: largest share of each level called below it, in (0, 1)
     max_by_two:float=None, # with it: largest share of each level called two or more below it, in (0, 1)
+    max_error:float=None, # largest share of wrong classes among answers that are sure enough, in (0, 1)
 ) -> Result:
     "A certified policy from the probabilities of any model, or a site's own certificate for a bundle"
     from riskclf.core import RiskScale
@@ -173,27 +265,29 @@ def certify(
                 unit=unit, mode=mode, looks=looks, accept_provable=accept_provable,
                 ledger=Path(ledger) if ledger else ledger_file())
     check_wish(**wish)
-    kinds = [k for k, v in dict(by=by, gamma=gamma, max_under_call=max_under_call).items() if v is not None]
-    if kinds and (on or explore or max_false_alarm_rate is not None or mode != "three-way"):
-        raise InputError(f"{kinds[0]} takes a file of predictions and proves one kind of bound: leave out on, explore, "
-                         "mode and max_false_alarm_rate")
-    if len(kinds) > 1: raise InputError(f"{' and '.join(kinds)}: ask for one at a time")
-    if max_by_two is not None and max_under_call is None: raise InputError("max_by_two needs max_under_call beside it")
+    kinds = dict(by=by, gamma=gamma, max_under_call=max_under_call, max_by_two=max_by_two, max_error=max_error)
+    _check_kinds(kinds, on, explore, max_false_alarm_rate, mode)
     names = None if classes is None else [c.strip() for c in classes.split(",")]
+    if Path(source).is_dir():
+        if on is None: raise InputError("certify BUNDLE needs the data of a site: --on DATA")
+        return _certify_site(source, on, out, wish, kinds, classes, column, explore)
+    if on is not None: raise InputError(f"--on takes a bundle, {source} is none")
     scale = None if names is None else RiskScale(names, alarm_from, ordered=not unordered)
     if by is not None: return _certify_conditions(source, scale, by, wish, out)
     if gamma is not None: return _certify_shift(source, scale, gamma, wish, out)
     if max_under_call is not None: return _certify_levels(source, scale, max_under_call, max_by_two, wish, out)
-    if Path(source).is_dir():
-        if on is None: raise InputError("certify BUNDLE needs the data of a site: --on DATA")
-        policy, table, rates, where = _certify_site(source, on, classes, column, wish, explore, out)
-    else:
-        if on is not None: raise InputError(f"--on takes a bundle, {source} is none")
-        policy, table, rates, where = _certify_file(source, scale, wish, explore, out)
-    band = [] if table is None else ["what every threshold can prove, all at once:",
-                                     _thin(table).round(4).to_string(index=False)]
-    proof = repr(policy.certificate) if policy.certificate else "no certificate: nothing is cleared"
-    text = join_lines(band, repr(policy), proof, [f"note: {n}" for n in policy.notes], f"written to {where}")
-    found = dict(policy=policy.to_dict(), rates=rates, written=where, explored=None if table is None
-                 else table.to_dict("records"))
-    return Result(json_values(found), text, [] if policy.kept else list(policy.notes[:1]) or ["nothing was proven"])
+    if max_error is not None: return _certify_answers(source, scale, max_error, wish, out)
+    return _policy_result(*_certify_file(source, scale, wish, explore, out))
+
+def _check_kinds(kinds, on, explore, max_false_alarm_rate, mode):
+    "`InputError` for questions that do not go together"
+    if kinds["max_by_two"] is not None and kinds["max_under_call"] is None:
+        raise InputError("max_by_two needs max_under_call beside it")
+    for name in ("max_under_call", "max_by_two", "max_error"):
+        if kinds[name] is not None: check_rate(name, kinds[name])
+    asked = [k for k in ("by", "gamma", "max_under_call", "max_error") if kinds[k] is not None]
+    other = explore or max_false_alarm_rate is not None or mode != "three-way"
+    if on is None and len(asked) > 1: raise InputError(f"{' and '.join(asked)}: ask for one at a time")
+    if {"by", "gamma"} <= set(asked): raise InputError("by and gamma: ask for one at a time")
+    if other and (asked if on is None else {"by", "gamma"} & set(asked)):
+        raise InputError(f"{asked[0]} proves one kind of bound: leave out explore, mode and max_false_alarm_rate")

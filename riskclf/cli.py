@@ -145,11 +145,12 @@ def _show_log():
 _NO_PLACE = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENOTDIR, errno.EISDIR,
              errno.EEXIST, errno.ENAMETOOLONG)
 
-# %% ../nbs/85_cli.ipynb #90536144
+# %% ../nbs/85_cli.ipynb #3bcbaa7a
 def all_commands() -> dict: # command name to function
     "Everything that `riskclf` can do"
     from importlib import import_module
-    chapters = (import_module(f"riskclf.{c}").COMMANDS for c in ("workflow", "signoff", "comparison", "signatures"))
+    chapters = (import_module(f"riskclf.{c}").COMMANDS for c in ("workflow", "exporting", "signoff", "comparison",
+                                                                     "signatures"))
     return {name: f for commands in chapters for name, f in commands.items()}
 
 # %% ../nbs/85_cli.ipynb #958c19ea

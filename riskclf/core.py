@@ -356,7 +356,7 @@ def make(
         else: frame["target"] = [scale.names[t] if isinstance(t, int) else t for t in targets.tolist()]
     return cls(frame.assign(**columns), scale, meta)
 
-# %% ../nbs/00_core.ipynb #c4a2d6d9
+# %% ../nbs/00_core.ipynb #03b5fe99
 def save_predictions(
     preds:Predictions, # what to store
     path, # file ending in .parquet or .csv, str or Path
@@ -374,24 +374,28 @@ def save_predictions(
         with atomic_path(path) as tmp: pq.write_table(table, tmp)
     else: raise InputError(f"{path}: predictions are stored as .parquet or .csv")
 
+def _read_csv(path):
+    import pandas as pd
+    frame = pd.read_csv(path, dtype={"item": str, "group": str, "target": str})
+    return frame, read_json(f"{path}.json") if Path(f"{path}.json").exists() else {}
+
+def _read_parquet(path):
+    import pyarrow.parquet as pq
+    table = pq.read_table(path)
+    return table.to_pandas(), json.loads((table.schema.metadata or {}).get(b"riskclf", b"{}"))
+
 def load_predictions(
     path, # .parquet or .csv, str or Path
     scale:RiskScale=None, # needed for a CSV of another model unless its class names say it all
 ) -> Predictions: # as stored; `independence` is 'declared' when the file does not say otherwise
     "Read predictions of riskclf or of any other model; `InputError` when the file or its columns are wrong"
-    import pandas as pd
     path = Path(path)
     if not path.exists(): raise InputError(f"{path} does not exist")
-    about = {}
-    if path.suffix == ".csv":
-        frame = pd.read_csv(path, dtype={"item": str, "group": str, "target": str})
-        if Path(f"{path}.json").exists(): about = read_json(f"{path}.json")
-    elif path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-        table = pq.read_table(path)
-        about = json.loads((table.schema.metadata or {}).get(b"riskclf", b"{}"))
-        frame = table.to_pandas()
-    else: raise InputError(f"{path}: predictions are read from .parquet or .csv")
+    if path.suffix not in (".csv", ".parquet"): raise InputError(f"{path}: predictions are read from .parquet or .csv")
+    try: frame, about = (_read_csv if path.suffix == ".csv" else _read_parquet)(path)
+    except (ValueError, OSError) as e:  # what pandas and pyarrow raise for files that are something else
+        raise InputError(f"{path} cannot be read as {path.suffix[1:]}: {(str(e).splitlines() or [''])[0]}") from None
+    if not len(frame): raise InputError(f"{path} has no rows: give one for each item")
     if scale is None:
         names = [c.removeprefix("prob_") for c in frame.columns if c.startswith("prob_")]
         scale = RiskScale.from_dict(about["scale"]) if "scale" in about else guess_scale(names)

@@ -34,15 +34,15 @@ def choose_items(
         return rows, dict(fresh=fresh, items=int(rows.sum()), listed=len(df), why=_WHY[why]), split
     raise InputError(f"the model was trained on all {len(df)} items, or on copies of them: bring new ones")
 
-# %% ../nbs/81_signoff.ipynb #c060f061
-def _conditions(df, trained):
+# %% ../nbs/81_signoff.ipynb #9f21350b
+def _conditions(df, trained, bins=()):
     "Conditions from the manifest and from the pixels; the measured ones are cut where training items are, if known"
     import pandas as pd
 
     from riskclf.data.manifest import condition_columns
     from riskclf.evaluation.conditions import bin_conditions, bin_edges, measure_conditions
     measured = measure_conditions(df)
-    edges = bin_edges(measured[trained] if trained.sum() >= 30 else measured)
+    edges = bins or bin_edges(measured[trained] if trained.sum() >= 30 else measured)
     binned = bin_conditions(measured, edges)
     named = df[condition_columns(df)].reset_index(drop=True)
     return pd.concat([df[["item"]].astype(str).reset_index(drop=True), named,
@@ -100,26 +100,31 @@ def _run_checklist(bundle, where):
     with atomic_path(where/"CHECKLIST.md") as tmp: tmp.write_text(checklist_text(rows), encoding="utf-8")
     return rows
 
-# %% ../nbs/81_signoff.ipynb #850db908
+# %% ../nbs/81_signoff.ipynb #2a9edbbe
 def _gather(b, p, where, heads, cache):
     "Judge, measure and write what the page is made of; a `Signoff`"
+    from riskclf.deployment.promises import load_bins
     from riskclf.deployment.runtime import find_seen, predict_frame
     from riskclf.evaluation.failures import find_failures
     from riskclf.evaluation.verify import verify
+    from riskclf.misses import find_trained, study_misses, write_misses
     from riskclf.pipeline import report as evaluate_to
     from riskclf.verdict import Signoff
-    rows, judged, split = choose_items(p.df, find_seen(b, p.df))
+    seen = find_seen(b, p.df)
+    rows, judged, split = choose_items(p.df, seen)
     preds = predict_frame(b, p.df[rows].reset_index(drop=True))
-    metrics = evaluate_to(preds, b.policy, b.calibrator, where, p.df)
+    metrics = evaluate_to(preds, b.policy, b.calibrator, where, p.df, b.promises)
     judged_as = load_predictions(where/"predictions.parquet").frame  # what was done is written there, and only there
     actions = None if b.policy is None else judged_as["action"].to_numpy(dtype=str)
-    conditions = _conditions(p.df, split == "train")
+    conditions = _conditions(p.df, split == "train", load_bins(b.path))
     card = b.path/"reports"/"card.json"
     cuts = {} if b.policy is None else dict(clear_below=b.policy.clear_below, alarm_from=b.policy.alarm_from)
     failures = find_failures(preds, actions, p.df, **cuts)
     s = Signoff(preds, metrics, actions, b.policy, b.calibrator, failures, conditions,
                 b.document, read_json(card) if card.is_file() else None, b.path/"README.md", list(verify(b.path)),
-                judged)
+                judged, promises=b.promises)
+    s.misses = study_misses(b, preds, actions, p.df, find_trained(b, p, seen))
+    write_misses(s.misses, where)
     bench = _open_bench(p, cache) if heads else None
     s.dataset, s.doubted = _dataset(p, split, bench), None if bench is None else _doubted(bench, p.df)
     for name, value in dict(judged=judged, dataset=s.dataset, machine=b.machine._asdict()).items():
@@ -136,8 +141,7 @@ def _lead(s, b):
                      "measured, and stands with its interval; what was not measured or not stated is named as "
                      "such.", kind="note")
 
-
-# %% ../nbs/81_signoff.ipynb #cc8423ad
+# %% ../nbs/81_signoff.ipynb #4005c560
 def report(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes; best items that the bundle has not seen
@@ -161,6 +165,7 @@ def report(
     from riskclf.deployment.bundle import load
     from riskclf.doctor import cache_folder
     from riskclf.evaluation.page import make_page
+    from riskclf.assurance import SECTIONS
     from riskclf.circumstances import make_sections
     out, b = Path(out), load(bundle)
     if out.suffix.lower() not in (".html", ".htm"): raise InputError(f"out is {out.name}: name an .html file")
@@ -176,7 +181,7 @@ def report(
     s.cards = {title: path.read_text(encoding="utf-8") if path.is_file() else "" for title, path in texts.items()}
     s.asked = asked
     s.files = {f.name: sha256_file(f) for f in sorted(where.iterdir()) if f.is_file()}
-    page = make_page(f"Sign-off: {b.path.resolve().parent.name}", _lead(s, b), make_sections(s))
+    page = make_page(f"Sign-off: {b.path.resolve().parent.name}", _lead(s, b), make_sections(s, SECTIONS))
     with atomic_path(out) as tmp: tmp.write_text(page, encoding="utf-8")
     return _result(s, b, out, where, asked)
 

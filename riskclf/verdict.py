@@ -23,7 +23,7 @@ from .evaluation.intervals import figure
 from .evaluation.metrics import plot_confusion, plot_pr, plot_roc, plot_thresholds
 from .evaluation.page import Raw, bullets, drawing, escape, gallery, markdown, paragraph, table
 
-# %% ../nbs/80c_verdict.ipynb #0b5ac5d5
+# %% ../nbs/80c_verdict.ipynb #7a706ab8
 @dataclass
 class Signoff:
     "All that the sections of a sign-off page read"
@@ -41,6 +41,8 @@ class Signoff:
     judged:dict = field(default_factory=dict)
     doubted:pd.DataFrame = None
     dataset:dict = None
+    promises:object = None
+    misses:object = None
     checklist:list = field(default_factory=list)
     cards:dict = field(default_factory=dict)
     asked:list = field(default_factory=list)
@@ -51,7 +53,7 @@ class Signoff:
     @property
     def alarms(self): return [n for n, a in zip(self.preds.scale.names, self.preds.scale.alarm) if a]
 
-# %% ../nbs/80c_verdict.ipynb #21949033
+# %% ../nbs/80c_verdict.ipynb #8ae60f48
 def _rate_sentence(fig, what):
     if fig["value"] is None: return f"{what}: cannot be said ({fig.get('note', 'not measured')})."
     text = f"{what}: {fig['value']:.1%}"
@@ -64,6 +66,7 @@ def short_section(
     "The answer before the details"
     m, failed = s.metrics, [text for passed, text in s.verified if not passed]
     bounds = s.certificate.content["bounds"] if s.certificate else []
+    bounds = [*bounds, *(b for c in (s.promises.certificates if s.promises else []) for b in c.content["bounds"])]
     if not bounds: proof = paragraph("No miss rate is proven for this model.", _never_clears(s), kind="bad")
     elif failed: proof = paragraph(f"The certificate does not verify: {failed[0]}.", kind="bad")
     else: proof = paragraph(f"Proven: {'; '.join(map(describe_bound, bounds))}.", kind="good")

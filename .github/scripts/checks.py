@@ -15,9 +15,13 @@ NBS = ROOT / "nbs"
 SCRIPTS = ROOT / ".github" / "scripts"
 BIN = Path(sys.executable).parent
 LIGHT = re.compile(
-    r"^(core|data\.(images|decode|frames|sequences|video)|models\.graph|evaluation\.(bounds|calibration|certificate|clips|detection|events"
-    r"|intervals|ledger|levels|outliers|policy|subgroups|timeline|verify)|deployment\..*|doctor|commands|certifying|workflow|signoff"
-    r"|comparison|signatures|cli)$"
+    r"^(core"
+    r"|data\.(captions|decode|frames|images|live|sequences|video)"
+    r"|models\.graph"
+    r"|evaluation\.(bounds|calibration|certificate|clips|detection|events|intervals|ledger|levels|outliers|policy|subgroups"
+    r"|timeline|verify)"
+    r"|deployment\..*"
+    r"|doctor|commands|certifying|exporting|workflow|signoff|comparison|signatures|cli)$"
 )
 
 

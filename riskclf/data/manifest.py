@@ -128,7 +128,7 @@ def _rename(df, columns, where):
     moved = {ours: f"{ours}_old" for ours in columns if ours in df and ours not in used}
     return df.rename(columns=moved).rename(columns={theirs: ours for ours, theirs in columns.items()})
 
-# %% ../../nbs/11_data.manifest.ipynb #84bb0d84
+# %% ../../nbs/11_data.manifest.ipynb #c16a90f7
 def _column(values): return pd.Series(list(values), dtype=object)  # keeps None, which pandas would turn into NaN
 
 def _text(values):
@@ -146,13 +146,14 @@ def _relative(text, root):
 
 def _stretches(df, files):
     "Names of items that are stretches of a video, `file#start-end`; a row without times is the whole file"
-    if missing := {"start_s", "end_s"} - set(df): raise InputError(f"stretches of a video need {missing.pop()!r} too")
+    missing = {"start_s", "end_s"} - set(df)
+    if missing: raise InputError(f"stretches of a video need the column {missing.pop()!r} too")
     for c in ("start_s", "end_s"): df[c] = pd.to_numeric(df[c], errors="coerce")
     start, end = df["start_s"].to_numpy(float), df["end_s"].to_numpy(float)
     wrong = ~((start >= 0) & (end > start)) & ~(np.isnan(start) & np.isnan(end))
     if wrong.any():
-        raise InputError(f"row {wrong.argmax() + 1} has start_s {start[wrong][0]:g} and end_s {end[wrong][0]:g}: wanted "
-                         "are seconds from the start of the file, end_s after start_s, or neither for the whole file")
+        raise InputError(f"row {wrong.argmax() + 1} has start_s {start[wrong][0]:g} and end_s {end[wrong][0]:g}: wanted"
+                         " are seconds from the start of the file, end_s after start_s, or neither for the whole file")
     return [f if a != a else f"{f}#{a:g}-{b:g}" for f, a, b in zip(files, start, end)]
 
 def _resolve(df, root, views):

@@ -186,7 +186,7 @@ class VideoRunner:
                     recipe_id=self.recipe.id, decoder=VIDEO_DECODER,
                     runtime=f"{self.runtime} {self.graph.runtime_version}", precision=self.graph.precision)
 
-# %% ../../nbs/69e_deployment.runner.ipynb #0995f50b
+# %% ../../nbs/69e_deployment.runner.ipynb #20d29020
 @patch
 def _encode(self:VideoRunner, images):
     "Rows of some frames: their features side by side, or their pixels; images uint8 (k, streams, size, size, 3)"
@@ -213,7 +213,7 @@ def _judge(self:VideoRunner, windows, look=None):
 def _opened(recipe):
     "What `read_ahead` reads: the pictures of each frame"
     streams = recipe.streams or ("frame",)
-    return lambda data, report: stream_images(recipe_frames(data, recipe.clip, report), streams)
+    return lambda data, report: stream_images(recipe_frames(data, recipe.clip, report), streams, 1.5/recipe.clip.fps)
 
 def _encoded(runner, frames, batch_size):
     "The same as it came, with rows in place of pictures, computed by all threads on whole batches"
@@ -332,7 +332,7 @@ def make_clip_probes(
         for k in range(num_frames): out[i, k] = np.roll(patches, (k*(1 + 3*i), k*(i + 1)), (0, 1))
     return out
 
-# %% ../../nbs/69e_deployment.runner.ipynb #91a10cc7
+# %% ../../nbs/69e_deployment.runner.ipynb #7b707bf4
 def _video_bytes(frames, fps):
     "A short video in memory"
     import av
@@ -349,6 +349,7 @@ def probe_arrays(
     inputs:np.ndarray, # uint8 (n, size, size, 3), or clips (n, frames, size, size, 3)
     probs:np.ndarray, # what they must give, float32 (n, C)
     recipe, # `ImageRecipe` or `VideoRecipe`
+    features:np.ndarray=None, # likewise, float32 (n, D); None where only probabilities are compared
 ) -> dict: # name -> array, what `probes.npz` holds
     "Probes with a file that must give the same pixels everywhere"
     from PIL import Image
@@ -359,26 +360,31 @@ def probe_arrays(
         jpeg = io.BytesIO()
         Image.fromarray(np.repeat(np.repeat(inputs[0], 3, axis=0), 3, axis=1)).save(jpeg, "JPEG", quality=90)
         data, name = jpeg.getvalue(), "jpeg"
-    return dict(images=inputs, probs=probs, pixels=recipe.load(data)) | {name: np.frombuffer(data, np.uint8)}
+    more = {} if features is None else dict(features=features)
+    return dict(images=inputs, probs=probs, pixels=recipe.load(data)) | {name: np.frombuffer(data, np.uint8)} | more
 
-# %% ../../nbs/69e_deployment.runner.ipynb #8dd2dafc
+# %% ../../nbs/69e_deployment.runner.ipynb #933f1c9b
 class MachineCheck(NamedTuple):
-    "Whether the probes agree; largest differences of a probability and of a decoded pixel (grey levels)"
+    "Whether the probes agree; largest differences of a probability, a decoded pixel (grey levels), a feature (spreads)"
     same:bool
     difference:float
     pixel_difference:int
+    feature_difference:float = 0.
 
 def check_machine(
-    probes:dict, # `images`, `probs`, `pixels`, and `jpeg` or `video`, as in `probes.npz`
+    probes:dict, # `images`, `probs`, `pixels`, `jpeg` or `video`, perhaps `features`, as in `probes.npz`
     answer, # callable: uint8 (n, ...) -> dict with `probs`, such as the `answer` of a runner
     recipe, # of the bundle, `ImageRecipe` or `VideoRecipe`
     tolerance:float=1e-4, # largest difference of a probability
     pixel_tolerance:int=2, # largest difference of a decoded pixel, in grey levels
+    feature_tolerance:float=1e-2, # largest difference of a feature, as a share of their standard deviation
 ) -> MachineCheck:
     "Run the probes and compare"
-    difference = float(np.abs(answer(probes["images"])["probs"] - probes["probs"]).max())
+    said, known, far = answer(probes["images"]), probes.get("features"), 0.
+    difference = float(np.abs(said["probs"] - probes["probs"]).max())
+    if known is not None: far = float(np.abs(said["features"] - known).max() / max(known.std(), 1e-12))
     pixels, wanted = recipe.load(probes["video" if "video" in probes else "jpeg"].tobytes()), probes["pixels"]
     fits = pixels.shape == wanted.shape
     pixel_difference = int(np.abs(pixels.astype(int) - wanted).max()) if fits else 255
-    same = difference <= tolerance and pixel_difference <= pixel_tolerance  # a NaN is never the same
-    return MachineCheck(same, difference, pixel_difference)
+    same = difference <= tolerance and pixel_difference <= pixel_tolerance and far <= feature_tolerance  # never a NaN
+    return MachineCheck(same, difference, pixel_difference, far)

@@ -139,7 +139,7 @@ def standard_use(
         "Being the only safeguard where a missed item can hurt someone.",
         "Identifying people, or judging them."])
 
-# %% ../../nbs/49_evaluation.card.ipynb #ab7e15ac
+# %% ../../nbs/49_evaluation.card.ipynb #4e495332
 def markdown_table(
     head, # names of the columns
     rows, # one list of values a row
@@ -156,7 +156,27 @@ def _plain(value):
 
 def _list(facts): return "\n".join(f"- {k.replace('_', ' ')}: {_plain(v)}" for k, v in facts.items())
 
+def _further_text(metrics):
+    "Certificates besides that of the policy, and what was measured of them"
+    made = [Certificate.from_dict(c) for c in metrics.get("further_certificates", [])]
+    if not made: return ""
+    lines = [f"- {describe_bound(b)}" for c in made for b in c.content["bounds"]]
+    text = f"Proven besides, by {' and '.join(f'`{c.id[:12]}`' for c in made)}:\n\n" + "\n".join(lines)
+    if (calls := metrics.get("level_calls")):
+        rows = [(n, f["n"], *(format_figure(f[k]) for k in ("under_call", "under_call_by_two", "over_call")))
+                for n, f in calls.items()]
+        text += ("\n\nThe label of a decision is the highest level whose score reaches its proven threshold, so errors "
+                 "go rather up than down. Measured:\n\n"
+                 + markdown_table(("level", "items", "called below", "two or more below", "called above"), rows))
+    if (sure := metrics.get("selective")):
+        text += (f"\n\nAnswers that are sure enough: {format_figure(sure['coverage'])} of the items; the others go to "
+                 f"a person. Wrong among those answered: {format_figure(sure['rate_items'])}.")
+    return "\n\n" + text
+
 def _certificate_text(metrics, facts):
+    return _policy_text(metrics, facts) + _further_text(metrics)
+
+def _policy_text(metrics, facts):
     if metrics.get("certificate") is None:
         return f"**There is none.** {facts['why_no_certificate']}\n\nThe rates above are measured, not guaranteed."
     made = Certificate.from_dict(metrics["certificate"])

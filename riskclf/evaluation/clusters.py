@@ -287,7 +287,7 @@ def explain_misses(
     if not seen.all(): notes.append(f"{(~seen).sum()} misses have no features: nothing is said about them")
     return Misses(table, _cluster_table(table, df), hints, neighbours, rate, [*notes, clusters.note])
 
-# %% ../../nbs/45c_evaluation.clusters.ipynb #1b0ac3db
+# %% ../../nbs/45c_evaluation.clusters.ipynb #16db8a10
 _STYLE = """
 .rf{font:16px/1.5 system-ui,sans-serif;color:#1c2024;max-width:72rem;margin:0 auto;padding:1rem}
 .rf h1,.rf h2{line-height:1.25;margin:1.6em 0 .4em}.rf h1{font-size:1.5rem;margin-top:.2em}.rf h2{font-size:1.2rem}
@@ -305,7 +305,7 @@ _STYLE = """
 .rf-near .rf-none{padding:.8rem .2rem;font-size:.75rem}
 .rf-hint{display:inline-block;border-radius:1em;padding:0 .6em;font-size:.85rem;background:#e8ebee;color:#1c2024}
 .rf-hint.label{background:#fe9}.rf-hint.new{background:#dcf}.rf-hint.border{background:#cef}.rf-hint.head{background:#fcc}
-@media (prefers-color-scheme:dark){.rf{color:#e6e9ec}.rf-small{color:#a9b2bb}
+@media screen and (prefers-color-scheme:dark){.rf{color:#e6e9ec}.rf-small{color:#a9b2bb}
 .rf th,.rf td,.rf-card{border-color:#3a424a}.rf-card img,.rf-none{background:#2a3138}}
 """
 

@@ -18,7 +18,7 @@ from ..core import InputError
 from ..data.decode import ImageError, load_image
 from .intervals import format_figure
 
-# %% ../../nbs/49d_evaluation.page.ipynb #3b5159b0
+# %% ../../nbs/49d_evaluation.page.ipynb #0868893e
 def escape(
     value, # anything
 ) -> str:
@@ -54,7 +54,8 @@ def table(
         if isinstance(value, bool): value = "yes" if value else "no"
         if isinstance(value, float): value = f"{value:.4g}"
         text = escape("" if value is None else value)
-        return f'<{tag} class="text">{text}</{tag}>' if len(text) > 40 else f"<{tag}>{text}</{tag}>"
+        wide = len(text) > (40 if tag == "td" else 24)
+        return f'<{tag} class="text">{text}</{tag}>' if wide else f"<{tag}>{text}</{tag}>"
     top = "".join(cell(str(h), "th") for h in head)
     body = "".join("<tr>" + "".join(cell(v) for v in row) + "</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -127,7 +128,7 @@ def markdown(
         else: out.append(f"<p>{_inline(' '.join(lines))}</p>")
     return "\n".join(out)
 
-# %% ../../nbs/49d_evaluation.page.ipynb #804935f1
+# %% ../../nbs/49d_evaluation.page.ipynb #76ef068d
 _STYLE = """
 :root { --ink: #1c2430; --soft: #5a6472; --line: #d9dee5; --blue: #1f5a96;
   --bad: #a4262c; --good: #1d6b3c; --open: #8a5a00; }
@@ -155,6 +156,7 @@ th { font-weight: 600; border-bottom: 2px solid var(--line); }
 td { min-width: 4.5rem; max-width: 26rem; }
 td.fig { min-width: 11.5rem; }
 td.text { min-width: 14rem; }
+th.text { min-width: 9rem; }
 figure { margin: 1rem 0; break-inside: avoid; }
 figure img { max-width: 100%; height: auto; display: block; }
 img.wide { min-width: 36rem; }
@@ -173,10 +175,17 @@ code { font: .86em ui-monospace, Menlo, Consolas, monospace; background: #f3f5f8
   border-radius: 3px; }
 details { border: 1px solid var(--line); border-radius: 6px; padding: .5rem 1rem; margin: .8rem 0; }
 summary { cursor: pointer; font-weight: 600; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --ink: #e4e8ed; --soft: #a3adb8; --line: #39424d; --blue: #7db4ec; --bad: #f0868c; --good: #6fc48f;
+    --open: #e0ac52; color-scheme: dark; }
+  body { background: #14181d; } .good, .bad, .open, code { background: #1e242b; }
+  .gallery img, .lost { background: #1e242b; } figure .scroll img { background: #fff; border-radius: 4px; } }
 @media (max-width: 34rem) { body { font-size: 15px; } h2 { margin-top: 2.2rem; } nav { columns: 1; } }
 @media print { body { font-size: 10.5pt; } main { max-width: none; padding: 0; } nav { break-after: page; }
   h2, h3 { break-after: avoid; } tr { break-inside: avoid; } .scroll { overflow: visible; } table { font-size: 8pt; }
-  td, td.fig, td.text, img.wide { min-width: 0; } a { color: inherit; text-decoration: none; } }
+  td, td.fig, td.text, th.text, img.wide { min-width: 0; }
+  details::details-content { content-visibility: visible; block-size: auto; }
+  a { color: inherit; text-decoration: none; } }
 """
 
 # %% ../../nbs/49d_evaluation.page.ipynb #2a203977

@@ -144,7 +144,7 @@ def unit_counts(
     "Independent unsafe units of each subgroup"
     return {g: len(set(preds.groups[mask & preds.unsafe])) for g, mask in masks.items()}
 
-# %% ../../nbs/42f_evaluation.subgroups.ipynb #c140e53d
+# %% ../../nbs/42f_evaluation.subgroups.ipynb #fd3fa761
 def _joint_lowest(joint, looks, count):
     text = (f"the {count} bounds asked for hold together with confidence {joint['confidence']:.4g}: each was given "
             "the whole delta, and the shared threshold is the lowest of all (intersection-union)")
@@ -163,13 +163,18 @@ def _prove_one(part, name, rate, delta, unit, accept_provable):
         short |= dict(subgroup=name, more=more, reason=f"{name}: {short['reason']}; {more} more are needed")
     return bound, short
 
+def _values_hash(preds, values):
+    "Names the conditions of all items"
+    rows = zip(preds.frame["item"], *values.values())
+    return sha256_bytes("".join(sorted("\t".join(map(str, row)) + "\n" for row in rows)).encode())
+
 def _in_several(groups, masks):
     "Groups whose items do not all lie in the same subgroups"
     _, codes = np.unique(np.stack(list(masks.values()), axis=1), axis=0, return_inverse=True)
     pairs = set(zip(groups.tolist(), codes.reshape(-1).tolist()))
     return int((np.unique([g for g, _ in pairs], return_counts=True)[1] > 1).sum())
 
-# %% ../../nbs/42f_evaluation.subgroups.ipynb #9fd93817
+# %% ../../nbs/42f_evaluation.subgroups.ipynb #feeb8932
 def certify_subgroups(
     preds:Predictions, # calibration items that the model never saw, one row an item
     by, # conditions, 'lighting,camera' or a list of columns
@@ -200,7 +205,8 @@ def certify_subgroups(
     bounds = [b | dict(statement=_SENTENCE.format(**b)) for b in bounds]
     content = certificate_content(preds, bounds, confidence, False, count, look)
     if not split: content["joint"] = _joint_lowest(content["joint"], looks, count)
-    facts = dict(by=list(condition_values(preds.frame, by, bins)), known=known, split=split, intersect=intersect,
+    values = condition_values(preds.frame, by, bins)
+    facts = dict(by=list(values), known=known, split=split, intersect=intersect, conditions=_values_hash(preds, values),
                  bins=[dict(condition=b.condition, edges=b.edges) for b in bins],
                  unproven=[s["subgroup"] for s in short], groups_in_several=int(_in_several(preds.groups, masks)),
                  any_mix=None if short else max(b["max_rate"] for b in bounds))

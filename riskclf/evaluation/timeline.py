@@ -213,9 +213,9 @@ def join_spans(
         else: out.append((a, b))
     return out
 
-# %% ../../nbs/46c_evaluation.timeline.ipynb #60ee26f5
+# %% ../../nbs/46c_evaluation.timeline.ipynb #bad0fcd7
 def timeline_of(
-    windows, # in order of time: dicts with start_s, end_s, probs ({class: p}, or float (C,); None: not judged)
+    windows, # in order of time: dicts with start_s, end_s, probs ({class: p}, or float (C,); empty: not judged)
     rule:TimelineRule, # how scores become events
     scale:RiskScale, # the classes
     end_s:float=None, # length of the recording in seconds, so that a missing end is noticed
@@ -223,8 +223,8 @@ def timeline_of(
     "The story of one recording; `InputError` as in `TimelineState.add`"
     state, moments = TimelineState(rule, scale), []
     for w in windows:
-        probs = w["probs"]
-        if isinstance(probs, dict): probs = [probs[n] for n in scale.names]
+        probs = w["probs"] if w.get("raw") is None else w["raw"]
+        if isinstance(probs, dict): probs = [probs[n] for n in scale.names] if probs else None
         moments.append(state.add(w["start_s"], w["end_s"], probs))
     said = [*moments, state.finish(end_s)]
     return Timeline(moments, [m.closed for m in said if m.closed], join_spans([m.gap for m in said if m.gap]), rule)

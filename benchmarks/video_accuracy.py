@@ -1,0 +1,546 @@
+"""Real clips of fights: repeated folds grouped by source, every choice made inside the training folds.
+
+    python benchmarks/video_accuracy.py DATA_FOLDER [--repeats 10] [--only NAME ...]
+
+DATA_FOLDER is fight_surveillance: two-second clips, several cut from one source. Pictures are squashed to a square, so
+that their shape, which gives thirty clips away, is never seen. A frozen ImageNet encoder judges streams made from the
+pictures (the frame, the movement, ...); features are pooled over time and weighed by a logistic regression whose
+strength is chosen on inner folds by source. The two baselines, every idea, the idea chosen anew in each training fold
+and an ensemble go through the same folds; then random folds, as papers use them. Features and logits are kept
+in --cache, so that a run that was stopped goes on. Writes benchmarks/results/video_accuracy.md.
+"""
+import argparse
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from riskclf.core import hash_json
+from riskclf.data.manifest import load_manifest
+from riskclf.data.splits import grouped_folds, random_folds
+from riskclf.data.video import VIDEO_DECODER, iter_frames
+from riskclf.evaluation.intervals import (
+    auroc_statistic,
+    difference_statistic,
+    format_figure,
+    gap_figure,
+    group_bootstrap,
+    mean_statistic,
+    ratio_statistic,
+)
+
+FPS, SIZE = 10., 224
+TAPS, POOLS, CHANNELS = ("stage4", "final"), ("avg", "max", "std"), {"stage4": 320, "final": 1280}
+STRENGTHS = (10., 100., 1000.)  # of the logistic regression, on blocks of unit mean square
+
+
+# ---- streams: frames uint8 (T, s, s, 3) to pictures uint8 (n, 224, 224, 3) for the encoder
+
+def remembered(f):
+    "The last result again when the same clip comes again"
+    last = {}
+    def again(x, *how):
+        if last.get("x") is not x or last.get("how") != how: last.update(x=x, how=how, y=f(x, *how))
+        return last["y"]
+    return again
+def grey(x): return np.round(x.astype(np.float32) @ np.float32([.299, .587, .114])).astype(np.uint8)
+def resized(x, size):
+    from PIL import Image
+    return np.stack([np.asarray(Image.fromarray(f).resize((size, size), Image.BILINEAR)) for f in x])
+def movement(x, gap=1, gain=1):
+    "|difference| of frames `gap` tenths of a second apart"
+    gap = min(gap, len(x) - 1)
+    return np.clip(np.abs(x[gap:].astype(np.int16) - x[:len(x)-gap]) * gain, 0, 255).astype(np.uint8)
+def consecutive(x):
+    "Three grey frames in a row as red, green and blue"
+    g = grey(x)
+    return np.stack([g[:-2], g[1:-1], g[2:]], -1)
+def consecutive_movement(x, gain=2):
+    "Three grey differences in a row as red, green and blue"
+    d = np.abs(np.diff(grey(x).astype(np.int16), axis=0)) * gain
+    return np.clip(np.stack([d[:-2], d[1:-1], d[2:]], -1), 0, 255).astype(np.uint8)
+def signed(x): return np.clip(128 + np.diff(x.astype(np.int16), axis=0), 0, 255).astype(np.uint8)
+def foreground(x): return np.abs(x - np.median(x, 0).astype(np.float32)).astype(np.uint8)
+@remembered
+def busiest(x, share=0.5):
+    "The square of the clip, `share` of the side, that holds most movement"
+    g = grey(x[:, ::4, ::4]).astype(np.float32)
+    energy = np.maximum(np.abs(np.diff(g, axis=0)) - 8, 0).mean(0)
+    n = len(energy)
+    w, c = int(n * share), np.pad(energy.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    total = c[w:, w:] - c[:-w, w:] - c[w:, :-w] + c[:-w, :-w]
+    i, j = 4 * np.array(np.unravel_index(total.argmax(), total.shape))
+    side = int(x.shape[1] * share)
+    part = np.ascontiguousarray(x[:, i:i+side, j:j+side])
+    return part if side == SIZE else resized(part, SIZE)
+def _shift(a, b):
+    "By how much b is to be moved to lie on a, in pixels (2,), by phase correlation; a, b float (h, w)"
+    window = np.hanning(len(a))[:, None] * np.hanning(a.shape[1])
+    cross = np.fft.rfft2((a - a.mean()) * window) * np.conj(np.fft.rfft2((b - b.mean()) * window))
+    peak = np.fft.irfft2(cross / np.maximum(np.abs(cross), 1e-3), s=a.shape)
+    place, out = np.unravel_index(peak.argmax(), peak.shape), []
+    for axis in (0, 1):
+        near = np.roll(peak, 1 - place[axis], axis)
+        near = near[:3, place[1]] if axis == 0 else near[place[0], :3]
+        curve = near[0] - 2*near[1] + near[2]
+        p = place[axis] + (0.5 * (near[0] - near[2]) / curve if curve else 0.)
+        out.append(p - a.shape[axis] * (p > a.shape[axis] / 2))
+    return np.array(out)
+def _moved(x, dy, dx):
+    "x (h, w, 3) moved by whole pixels, its edge repeated"
+    h, w = x.shape[:2]
+    return x[np.clip(np.arange(h) - dy, 0, h - 1)][:, np.clip(np.arange(w) - dx, 0, w - 1)]
+@remembered
+def steady(x):
+    "The clip as a camera at rest would have seen it: each frame moved onto the one before, where that helps"
+    small = grey(x[:, ::2, ::2]).astype(np.float32)
+    out, place = [x[0]], np.zeros(2)
+    for k in range(1, len(x)):
+        step = np.clip(_shift(small[k-1], small[k]), -12, 12)
+        y, z = np.round(step).astype(int)
+        gain = np.abs(small[k-1] - _moved(small[k], y, z)).mean() / max(np.abs(small[k-1] - small[k]).mean(), 1e-6)
+        if gain < 0.97 or not (y or z): place = place + 2 * step * (gain < 1.001)
+        out.append(_moved(x[k], *np.round(place).astype(int)))
+    return np.stack(out)
+def tolerant(x, gap=1):
+    "The least difference to the earlier frame moved by at most a pixel: what shakes a little stays dark"
+    gap = min(gap, len(x) - 1)
+    near = np.pad(x[:len(x)-gap], ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge").astype(np.int16)
+    h, w, now = x.shape[1], x.shape[2], x[gap:].astype(np.int16)
+    shifted = (near[:, i:i+h, j:j+w] for i in range(3) for j in range(3))
+    return np.min([np.abs(now - z).sum(-1) // 3 for z in shifted], 0)[..., None].repeat(3, -1).astype(np.uint8)
+@remembered
+def actors(x, share=0.6):
+    "The smallest square of the clip that holds a `share` of the movement: people near and far come out alike"
+    g = grey(x[:, ::4, ::4])[..., None].repeat(3, -1)
+    energy = np.sqrt(np.maximum(tolerant(g)[..., 0].astype(np.float32) - 6, 0)).mean(0)
+    n, c = len(energy), np.pad(energy.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    for w in (int(n * s) for s in (.22, .27, .33, .4, .5, .6, .72, .86, 1)):
+        total = c[w:, w:] - c[:-w, w:] - c[w:, :-w] + c[:-w, :-w]
+        if total.max() >= share * c[-1, -1]: break
+    i, j = 4 * np.array(np.unravel_index(total.argmax(), total.shape))
+    return resized(x[:, i:i+4*w, j:j+4*w], SIZE)
+def _windows(n, width=10, hop=5):
+    width = min(width, n)
+    return [slice(i, i + width) for i in range(0, n - width + 1, hop)]
+def dynamic(x):
+    "Each second as one picture: approximate rank pooling (Bilen et al. 2016)"
+    out = []
+    for w in _windows(len(x)):
+        z = x[w].astype(np.float32)
+        n, t = len(z), np.arange(1, len(z) + 1)
+        h = np.r_[0, np.cumsum(1 / t)]
+        z = np.tensordot((2*(n - t + 1) - (n + 1)*(h[n] - h[t - 1])).astype(np.float32), z, 1)
+        low, high = np.quantile(z, [.005, .995])
+        out.append(np.clip((z - low) / max(high - low, 1e-6) * 255, 0, 255).astype(np.uint8))
+    return np.stack(out)
+def history(x, gain=3):
+    "Each second as one picture: most movement of its three thirds as red, green and blue"
+    d = np.abs(np.diff(grey(x).astype(np.float32), axis=0))
+    thirds = [np.stack([p.max(0) for p in np.array_split(d[w], 3)], -1) for w in _windows(len(d), 9)]
+    return np.clip(np.stack(thirds) * gain, 0, 255).astype(np.uint8)
+def energy(x, gain=4):
+    "Each second as one picture: its mean movement"
+    d = np.abs(np.diff(x.astype(np.float32), axis=0))
+    return np.clip(np.stack([d[w].mean(0) for w in _windows(len(d), 9)]) * gain, 0, 255).astype(np.uint8)
+
+STREAMS = {  # name: (side that the video is squashed to, function, every n-th picture)
+    "frame": (224, lambda x: x[np.linspace(0, len(x) - 1, 16).round().astype(int)], 1),
+    "motion": (224, movement, 1), "motion:2": (224, lambda x: movement(x, 2), 2),
+    "motion:4": (224, lambda x: movement(x, 4), 2), "motion x4": (224, lambda x: movement(x, 1, 4), 2),
+    "signed motion": (224, signed, 2), "foreground": (224, foreground, 2), "three frames": (224, consecutive, 2),
+    "three motions": (224, consecutive_movement, 2), "dynamic image": (224, dynamic, 1),
+    "motion history": (224, history, 1), "motion energy": (224, energy, 1),
+    "crop": (448, busiest, 2), "crop motion": (448, lambda x: movement(busiest(x)), 2),
+    "crop motion:2": (448, lambda x: movement(busiest(x), 2), 2),
+    "crop history": (448, lambda x: history(busiest(x)), 1),
+    "crop motion 0.35": (448, lambda x: movement(busiest(x, 0.35)), 2),
+    "crop three frames": (448, lambda x: consecutive(busiest(x)), 2),
+    "steady motion": (448, lambda x: movement(resized(steady(x), SIZE)), 2),
+    "tolerant motion": (224, tolerant, 2),
+    "steady crop motion:2": (448, lambda x: movement(busiest(steady(x)), 2), 2),
+    "actors motion": (448, lambda x: movement(actors(steady(x))), 2),
+    "actors": (448, lambda x: actors(steady(x)), 2),
+    "actors motion:2": (448, lambda x: movement(actors(steady(x)), 2), 2),
+    "motion at 320": (320, movement, 2),
+}
+
+
+# ---- features
+
+def make_extractor(size):
+    from riskclf.data.images import ImageRecipe
+    from riskclf.models.backbones import create_backbone
+    from riskclf.models.image import ImageClassifier, freeze
+    from riskclf.training.features import FeatureExtractor
+    backbone = create_backbone("tf_efficientnet_lite0", img_size=size)
+    model = freeze(ImageClassifier(backbone, 2, pool="+".join(POOLS), taps=TAPS)).eval()
+    return FeatureExtractor(model, ImageRecipe(size, mean=backbone.mean, std=backbone.std)).use("openvino")
+
+
+def hand_made(x):
+    "Statistics of the movement of a clip, float (D,)"
+    g = grey(x[:, ::2, ::2]).astype(np.float32)
+    d = np.abs(np.diff(g, axis=0))
+    over = [(d > t).mean((1, 2)) for t in (10, 25, 50)]
+    tiles = d[:, :112, :112].reshape(len(d), 8, 14, 8, 14).mean((2, 4)).reshape(len(d), -1)
+    share = tiles / np.maximum(tiles.sum(1, keepdims=True), 1e-6)
+    entropy = -(share * np.log(share + 1e-9)).sum(1)
+    jerk = np.abs(np.diff(d, axis=0)).mean((1, 2))
+    slow = np.abs(g[4:] - g[:-4]).mean((1, 2)) if len(g) > 4 else d.mean((1, 2))
+    rows = [d.mean((1, 2)), np.quantile(d, .99, (1, 2)), *over, np.sort(tiles, 1)[:, -4:].mean(1), entropy, jerk, slow]
+    return np.log(1e-2 + np.array([s for r in rows for s in (r.mean(), r.std(), r.max())]))
+
+
+def _cached(cache, name, items):
+    "The file with the features of a stream for some clips"
+    made_of = dict(name=name, decoder=VIDEO_DECODER, items=list(items), taps=TAPS, pools=POOLS, version=2)
+    return cache/f"{name.replace(' ', '_').replace(':', '-')}-{hash_json(made_of)[:12]}.npz"
+
+def _clip_features(source, names, extractors):
+    "Features of some streams of a clip, a list of float (n, D)"
+    sides = {STREAMS.get(n, (224,))[0] for n in names}
+    seen, out = {s: np.stack([f for _, f in iter_frames(source, fps=FPS, size=s)]) for s in sides}, []
+    for name in names:
+        if name == "hand":
+            out.append(hand_made(seen[224])[None])
+            continue
+        side, make, step = STREAMS[name]
+        pictures = np.ascontiguousarray(make(seen[side])[::step])
+        size = pictures.shape[1]
+        if size not in extractors: extractors[size] = make_extractor(size)
+        out.append(extractors[size](pictures))
+    return out
+
+def stream_features(df, names, cache, extractors, piece=16):
+    "For each stream a list of float32 (n, D), one a clip; what the cache lacks is computed, a few clips at a time"
+    pieces, found = [df.iloc[i:i+piece] for i in range(0, len(df), piece)], {n: [] for n in names}
+    for k, part in enumerate(pieces):
+        paths = {n: _cached(cache, n, part["item"]) for n in names}
+        todo = [n for n in names if not paths[n].exists()]
+        rows = [_clip_features(source, todo, extractors) for source in part["path"]] if todo else []
+        for name, made in zip(todo, zip(*rows)):
+            temporary = paths[name].with_suffix(".tmp.npz")
+            np.savez(temporary, x=np.concatenate(made).astype(np.float32), n=[len(r) for r in made])
+            temporary.rename(paths[name])
+        if todo: print(f"clips up to {k * piece + len(part)} of {len(df)}: {', '.join(todo)}", flush=True)
+        for name in names:
+            with np.load(paths[name]) as z: found[name] += np.split(z["x"], np.cumsum(z["n"])[:-1])
+    return found
+
+
+STATS = {"mean": lambda x: x.mean(0), "std": lambda x: x.std(0), "max": lambda x: x.max(0),
+         "diff": lambda x: np.abs(np.diff(x, axis=0)).mean(0) if len(x) > 1 else 0 * x[0]}
+
+def columns(tap, pool):
+    start = sum(len(POOLS) * CHANNELS[t] for t in TAPS[:TAPS.index(tap)]) + POOLS.index(pool) * CHANNELS[tap]
+    return np.arange(start, start + CHANNELS[tap])
+
+def pooled(rows, stats, taps, frames):
+    "Features of a stream over time, float (n, D)"
+    cols, out = np.concatenate([columns(*t) for t in taps]), []
+    for x in rows:
+        if frames and len(x) > frames: x = x[np.linspace(0, len(x) - 1, frames).round().astype(int)]
+        out.append(np.concatenate([STATS[s](x[:, cols]) for s in stats]))
+    return np.stack(out).astype(float)
+
+
+# ---- ideas: blocks of (stream, statistics over time, taps, frames)
+
+FINAL, STAGE4 = (("final", "avg"),), tuple(("stage4", p) for p in POOLS)
+ALL = tuple((t, p) for t in TAPS for p in POOLS)
+def block(stream, stats="mean+std", taps=FINAL, frames=None): return stream, tuple(stats.split("+")), taps, frames
+def blocks(*streams, **how): return [block(s, **how) for s in streams]
+BASE, HAND = dict(stats="mean+std+diff", frames=16), ("hand", None, None, None)
+BASELINES = {
+    "baseline 1: frame": blocks("frame", **BASE),
+    "baseline 2: frame, motion": blocks("frame", "motion", **BASE),
+}
+IDEAS = {
+    "hand-made statistics of motion": [HAND],
+    "motion": blocks("motion"),
+    "motion; mean, spread, differences": blocks("motion", stats="mean+std+diff"),
+    "motion; mean": blocks("motion", stats="mean"),
+    "motion; mean, maximum": blocks("motion", stats="mean+max"),
+    "motion; tap stage4, avg+max+std": blocks("motion", taps=STAGE4),
+    "motion; taps stage4, final, avg+max+std": blocks("motion", taps=ALL),
+    **{s: blocks(s) for s in STREAMS if s not in ("frame", "motion")},
+    "motion, hand-made statistics": [block("motion"), HAND],
+    "motion, motion:2": blocks("motion", "motion:2"),
+    "motion, motion:4": blocks("motion", "motion:4"),
+    "motion, motion history": blocks("motion", "motion history"),
+    "motion, crop motion": blocks("motion", "crop motion"),
+    "motion, crop motion:2": blocks("motion", "crop motion:2"),
+    "motion, crop motion, crop motion:2": blocks("motion", "crop motion", "crop motion:2"),
+    "motion, actors motion": blocks("motion", "actors motion"),
+    "motion, actors motion:2": blocks("motion", "actors motion:2"),
+    "actors motion, actors motion:2": blocks("actors motion", "actors motion:2"),
+    "motion, crop motion:2, actors motion:2": blocks("motion", "crop motion:2", "actors motion:2"),
+    "steady motion, actors motion:2": blocks("steady motion", "actors motion:2"),
+    "actors, actors motion, actors motion:2": blocks("actors", "actors motion", "actors motion:2"),
+    "motion, actors motion:2; taps stage4, final": blocks("motion", "actors motion:2", taps=ALL),
+    **{f"motion, crop motion:2; {h}": blocks("motion", "crop motion:2") for h in
+       ("sources alike", "sources centred", "source offsets shrunk", "20 directions")},
+}
+def head_of(name): return name.split("; ")[-1] if "crop motion:2; " in name else ""
+
+
+# ---- a logistic regression in the space that the training clips span
+
+def kernel(blocks, train):
+    "Inner products (n, n) of blocks that are standardised on the training rows and count alike"
+    total = 0.
+    for x in blocks:
+        std = x[train].std(0)
+        z = (x - x[train].mean(0)) / np.where(std > 1e-9, np.maximum(std, np.median(std) / 100), 1)
+        total = total + z @ z.T / (z.shape[1] * len(blocks))
+    return total
+
+def _spectrum(K, train, most=None):
+    "Coordinates of all rows in the space of the training rows, float (n, r)"
+    values, vectors = np.linalg.eigh(K[np.ix_(train, train)])
+    keep = values > 1e-9 * values.max()
+    values, vectors = values[keep][-(most or len(values)):], vectors[:, keep][:, -(most or len(values)):]
+    return K[:, train] @ (vectors / np.sqrt(values))
+
+def _by_source(X, y, groups, train, head):
+    "Coordinates changed as a head that knows of sources wants it: those to fit on and those to judge"
+    fit, names = X[train], np.unique(groups[train])
+    if head == "sources centred":
+        fit = fit - np.stack([fit[groups[train] == groups[i]].mean(0) for i in train])
+    if head == "source offsets shrunk":
+        rest = fit - np.stack([fit[y == c].mean(0) for c in (0, 1)])[y]
+        offsets = np.stack([rest[groups[train] == g].mean(0) for g in names])
+        spread = offsets.T @ offsets
+        values, vectors = np.linalg.eigh(np.eye(len(spread)) + 30 * spread / np.trace(spread))
+        X = X @ (vectors / np.sqrt(values))
+        fit = X[train]
+    return fit, X
+
+def logistic(K, targets, groups, train, strengths, head=""):
+    "Logits of all rows for each strength, float (S, n): classes count alike; Newton steps on the spectrum"
+    y = targets[train]
+    fit, X = _by_source(_spectrum(K, train, 20 if head == "20 directions" else None), y, groups, train, head)
+    A, B = np.c_[fit, np.ones(len(fit))], np.c_[X, np.ones(len(X))]
+    weight = np.ones(len(train))
+    if head == "sources alike":
+        _, place, counts = np.unique(groups[train], return_inverse=True, return_counts=True)
+        weight = 1 / counts[place]
+    for c in (0, 1): weight[y == c] *= len(y) / 2 / weight[y == c].sum()
+    ridge, w, out = np.r_[np.ones(fit.shape[1]), 1e-6], np.zeros(A.shape[1]), []
+    for C in strengths:
+        for _ in range(50):
+            p = 1 / (1 + np.exp(-np.clip(A @ w, -30, 30)))
+            hessian = (A * (weight * np.maximum(p * (1 - p), 1e-6))[:, None]).T @ A + np.diag(ridge / C)
+            step = np.linalg.solve(hessian, A.T @ (weight * (p - y)) + ridge * w / C)
+            w = w - step * min(1, 5 / max(np.abs(A @ step).max(), 1e-9))
+            if np.abs(step).max() < 1e-6: break
+        out.append(B @ w)
+    return np.array(out)
+
+def log_loss(logits, targets):
+    "Mean over the two classes"
+    loss = np.logaddexp(0, np.where(targets == 1, -logits, logits))
+    return (loss[targets == 1].mean() + loss[targets == 0].mean()) / 2
+
+def balanced(logits, inner, targets):
+    "Logits with the bias that the out-of-fold ones of the training rows want"
+    from riskclf.training.balance import balance_bias
+    bias = balance_bias(np.stack([-inner, inner], 1) / 2, targets)
+    return logits + bias[1] - bias[0]
+
+
+def judge_fold(blocks, targets, groups, train, inner, head):
+    "Of one idea: logits of all rows, and out-of-fold logits of the training rows, strength by the inner loss"
+    K = kernel(blocks, train)
+    seen = np.zeros((len(STRENGTHS), len(train)))
+    part, y, g = K[np.ix_(train, train)], targets[train], groups[train]
+    for a, b in inner: seen[:, b] = logistic(part, y, g, a, STRENGTHS, head)[:, b]
+    best = int(np.argmin([log_loss(z, y) for z in seen]))
+    return logistic(K, targets, groups, train, STRENGTHS[best:best + 1], head)[0], seen[best]
+
+
+def judge(blocks, head, df, targets, repeats, folds_of):
+    "Logits of an idea, outer float (R, n) out of fold and inner (R, 5, n) of each fold's training rows, NaN elsewhere"
+    outer, inner = np.zeros((repeats, len(df))), np.full((repeats, 5, len(df)), np.nan)
+    for k, (train, test) in enumerate(folds_of(df, 5, repeats)):
+        r, f = divmod(k, 5)
+        inside = folds_of(df.iloc[train].reset_index(drop=True), 5, 1, seed=k)
+        logits, seen = judge_fold(blocks, targets, df["group"].to_numpy(str), train, inside, head)
+        outer[r, test], inner[r, f, train] = logits[test], seen
+    return outer, inner
+
+
+def kept(cache, name, made_of, make):
+    "What `make` gives (tuple of arrays), from the cache if it is there"
+    path = cache/f"logits-{zlib.crc32(name.encode()):08x}-{hash_json(made_of)[:12]}.npz"
+    if not path.exists():
+        np.savez(path.with_suffix(".tmp.npz"), *make())
+        path.with_suffix(".tmp.npz").rename(path)
+        print(f"judged {name}", flush=True)
+    with np.load(path) as z: return tuple(z[k] for k in z.files)
+
+
+def finish(found, names, df, targets, repeats, folds_of, most):
+    "Mean of the `most` ideas with the lowest inner loss, chosen in each training fold, and what was chosen"
+    out, picks = np.zeros((repeats, len(df))), []
+    for k, (train, test) in enumerate(folds_of(df, 5, repeats)):
+        r, f = divmod(k, 5)
+        y, losses = targets[train], [log_loss(found[n][1][r, f, train], targets[train]) for n in names]
+        best = [names[i] for i in np.argsort(losses, kind="stable")[:most]]
+        inner = np.mean([found[n][1][r, f, train] for n in best], 0)
+        out[r, test] = balanced(np.mean([found[n][0][r, test] for n in best], 0), inner, y)
+        picks += best
+    return out, picks
+
+
+# ---- figures
+
+def statistics(logits, targets, groups, rows):
+    "AUROC, balanced accuracy and accuracy of some rows, each a list with one statistic a repeat"
+    y, g, out = targets[rows] == 1, groups[rows], dict(auroc=[], balanced_accuracy=[], accuracy=[])
+    is_class = np.stack([~y, y], 1)
+    for z in logits[:, rows]:
+        right = (z > 0) == y
+        out["auroc"].append(auroc_statistic(z, y, g))
+        out["balanced_accuracy"].append(ratio_statistic(right[:, None] * is_class, is_class, g))
+        out["accuracy"].append(ratio_statistic(right, np.ones(len(y)), g))
+    return out
+
+def with_partition_luck(fig, values):
+    "The figure with an interval that also covers the luck of the partitions, as in `evaluation.leakage`"
+    luck = 2 * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.
+    low, high = (fig["value"] + s * np.hypot(fig[e] - fig["value"], luck) for s, e in ((-1, "low"), (1, "high")))
+    return fig | dict(low=float(low), high=float(high))
+
+def measured(stats):
+    return with_partition_luck(group_bootstrap(mean_statistic(stats)), [s.value for s in stats])
+
+def difference(a, b):
+    fig = group_bootstrap(difference_statistic(mean_statistic(a), mean_statistic(b)))
+    return with_partition_luck(fig, [x.value - y.value for x, y in zip(a, b)])
+
+def class_gap(logits, targets, groups):
+    y = targets == 1
+    is_class = np.stack([~y, y], 1)
+    return gap_figure(((logits > 0) == y).mean(0)[:, None] * is_class, is_class, groups)
+
+
+def short(fig):
+    "A figure without its note: all of them have few groups"
+    return format_figure({k: v for k, v in fig.items() if k != "note"})
+
+CHOICES = {"chosen: best idea": 1, "chosen: mean of the best 5 ideas": 5}
+
+def run(df, targets, blocks_of, names, args, folds_of, kind):
+    "Logits (R, n) of every idea and of what is chosen among them, with their names, and what was chosen"
+    found, out, picks = {}, {}, {}
+    for name in names:
+        made_of = dict(kind=kind, head=head_of(name), blocks=repr(IDEAS.get(name) or BASELINES[name]), version=3,
+                       strengths=STRENGTHS,
+                       items=df["item"].tolist(), repeats=args.repeats, decoder=VIDEO_DECODER)
+        found[name] = kept(args.cache, f"{kind} {name}", made_of,
+                           lambda name=name: judge(blocks_of(name), head_of(name), df, targets, args.repeats, folds_of))
+    for name in names: out[name], _ = finish(found, [name], df, targets, args.repeats, folds_of, 1)
+    ideas = [n for n in names if n in IDEAS]
+    for name, most in CHOICES.items():
+        out[name], picks[name] = finish(found, ideas, df, targets, args.repeats, folds_of, most)
+    return out, picks
+
+
+def row(*cells): return "| " + " | ".join(cells) + " |"
+def header(*cells): return [row(*cells), row(*["---"] * len(cells))]
+
+WHAT = """`python benchmarks/video_accuracy.py DATA --repeats {repeats}`: {n} clips of {groups} sources, the largest has
+{largest}. {repeats} x 5 folds by source; the strength and the bias of each idea come from inner folds by source of the
+training clips. 95% intervals over sources, widened by the luck of the partitions. A name says the streams, after a
+semicolon the statistics over time (mean and spread where it says nothing), the taps of the encoder (the final average)
+or the head. "The 30 clips" are those that the shape of the picture would have given away."""
+PAIRED = """The same folds, paired. What is *chosen* is chosen anew in each training fold by the loss on inner folds;
+the other rows were looked at together, so the best of them is a little too good."""
+
+def paired_rows(stats, rest, base, shown):
+    out = [f"\n## Gain over the better baseline ({base})\n", PAIRED, "",
+           *header("idea", "AUROC", "balanced accuracy", "accuracy", "AUROC without the 30", "balanced accuracy")]
+    for n in shown:
+        cells = [difference(stats[n][k], stats[base][k]) for k in ("auroc", "balanced_accuracy", "accuracy")]
+        cells += [difference(rest[n][k], rest[base][k]) for k in ("auroc", "balanced_accuracy")]
+        out.append(row(n, *map(short, cells)))
+    return out
+
+def gap_rows(grouped, names, targets, groups):
+    out = ["\n## Recall of the classes\n", *header("idea", "fight", "nofight", "gap of the classes")]
+    for n in names:
+        right = ((grouped[n] > 0) == (targets == 1)).mean(0)
+        recalls = [f"{right[targets == c].mean():.3f}" for c in (1, 0)]
+        out.append(row(n, *recalls, short(class_gap(grouped[n], targets, groups))))
+    return out
+
+def leak_rows(random, stats, targets, groups):
+    out = ["\n## Random folds, as papers use them\n",
+           "Clips of one source on both sides; paired with the same idea on folds by source.\n",
+           *header("idea", "AUROC", "accuracy", "AUROC: random less grouped", "accuracy: random less grouped")]
+    for n, z in random.items():
+        s = statistics(z, targets, groups, np.ones(len(targets), bool))
+        cells = [measured(s[k]) for k in ("auroc", "accuracy")]
+        out.append(row(n, *map(short, cells + [difference(s[k], stats[n][k]) for k in ("auroc", "accuracy")])))
+    return out
+
+def table(grouped, random, picks, df, targets, args):
+    "The page of results"
+    groups, number = df["group"].to_numpy(str), df["item"].str.extract(r"nofi(\d+)", expand=False).fillna("0")
+    giveaway, keys = number.astype(int).between(62, 91).to_numpy(), ("auroc", "balanced_accuracy", "accuracy")
+    stats = {n: statistics(z, targets, groups, np.ones(len(df), bool)) for n, z in grouped.items()}
+    rest = {n: statistics(z, targets, groups, ~giveaway) for n, z in grouped.items()}
+    auroc = {n: np.mean([s.value for s in v["auroc"]]) for n, v in stats.items()}
+    base, shown = max(BASELINES, key=auroc.get), [*CHOICES, *sorted(set(grouped) & set(IDEAS), key=lambda n: -auroc[n])]
+    what = WHAT.format(repeats=args.repeats, n=len(df), groups=len(set(groups)),
+                       largest=np.unique(groups, return_counts=True)[1].max())
+    text = ["# Fights on surveillance cameras: sources never seen\n", what, "",
+            *header("idea", "AUROC", "balanced accuracy", "accuracy", "AUROC without the 30", "balanced accuracy")]
+    for n in [*BASELINES, *shown]:
+        cells = [measured(stats[n][k]) for k in keys] + [measured(rest[n][k]) for k in keys[:2]]
+        text.append(row(n, *map(short, cells)))
+    text += paired_rows(stats, rest, base, shown)
+    text += gap_rows(grouped, [*BASELINES, *shown[:5]], targets, groups)
+    text += leak_rows(random, stats, targets, groups)
+    for n, taken in picks.items():
+        names, counts = np.unique(taken, return_counts=True)
+        most = [f"{names[i]} ({counts[i]})" for i in np.argsort(-counts, kind="stable")[:6]]
+        text += ["", f"*{n}* took, in {args.repeats * 5} training folds: " + "; ".join(most) + "."]
+    return "\n".join(text) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--repeats", type=int, default=10, help="times that the folds are drawn anew")
+    parser.add_argument("--only", nargs="*", help="ideas to look at, all by default")
+    parser.add_argument("--cache", type=Path, default=Path("benchmarks/cache/video_accuracy"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/video_accuracy.md"))
+    parser.add_argument("--features", nargs="*", help="only compute these streams")
+    args = parser.parse_args()
+    args.cache.mkdir(parents=True, exist_ok=True)
+    df, scale = load_manifest(args.data, classes="nofight,fight")
+    targets, extractors, memory = np.array([scale.index(v) for v in df["label"]]), {}, {}
+    names = [*BASELINES, *(n for n in IDEAS if not args.only or n in args.only)]
+    if args.features is not None:
+        stream_features(df, args.features or ["hand", *STREAMS], args.cache, extractors)
+        return
+    def blocks_of(name):
+        out = []
+        for stream, stats, taps, frames in IDEAS.get(name) or BASELINES[name]:
+            if stream not in memory: memory.update(stream_features(df, [stream], args.cache, extractors))
+            rows = memory[stream]
+            out.append(np.concatenate(rows) if stream == "hand" else pooled(rows, stats, taps, frames))
+        return out
+    grouped, picks = run(df, targets, blocks_of, names, args, grouped_folds, "grouped")
+    few = [*BASELINES, *(n for n in ("motion", "motion, crop motion:2") if n in names)]
+    random, _ = run(df, targets, blocks_of, few, args, random_folds, "random")
+    text = table(grouped, {n: z for n, z in random.items() if n not in CHOICES}, picks, df, targets, args)
+    print(text)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(text)
+
+
+if __name__ == "__main__": main()
