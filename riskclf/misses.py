@@ -16,7 +16,7 @@ from .core import InputError, Predictions
 from .deployment.runtime import find_seen, window_features
 from .evaluation.clusters import Misses, explain_misses, failure_page
 
-# %% ../nbs/79f_misses.ipynb #f1a6a9a1
+# %% ../nbs/79f_misses.ipynb #358f5cd1
 FILES = ("misses.html", "misses.csv", "miss_clusters.csv", "miss_neighbours.csv")
 
 def _features(bundle, df):
@@ -36,6 +36,7 @@ def _unsafe_features(bundle, preds, df, seed, most=300):
     out[rows] = found
     return out
 
+# %% ../nbs/79f_misses.ipynb #dd9bb203
 def study_misses(
     bundle, # `Bundle`
     preds:Predictions, # what it said of labelled items, one row an item
@@ -59,6 +60,7 @@ def study_misses(
     low = bundle.policy.clear_below if clears else None
     return explain_misses(preds, features, trained, known, actions, df, clear_below=low, seed=seed)
 
+# %% ../nbs/79f_misses.ipynb #0fe75917
 def write_misses(
     misses:Misses, # from `study_misses`, or None
     folder, # str or Path
@@ -70,7 +72,8 @@ def write_misses(
     failure_page(misses, Path(folder)/"misses.html", title)
     for name, table in zip(FILES[1:], (misses.table, misses.clusters, misses.neighbours), strict=True):
         table.to_csv(Path(folder)/name, index=False)
-    return [*misses.notes, f"page of misses: {Path(folder)/'misses.html'}"]
+    return [*misses.notes, f"page of misses: {Path(folder)/'misses.html'}"]#%% code
+#| export
 def find_trained(
     bundle, # `Bundle`
     prepared, # `Prepared` items

@@ -143,7 +143,7 @@ def _estimate(prepared, recipe, cache, out, max_miss_rate, unit, seed, changes):
     return [found["statement"], f"to use it, without a certificate: riskclf predict {Path(out)/'bundle'} "
                                 f"--threshold {found['threshold']:.6g} PATH"], found
 
-# %% ../nbs/80_workflow.ipynb #33002cab
+# %% ../nbs/80_workflow.ipynb #853fd02e
 def train(
     data, # folder of class folders, folder with manifest.csv, or a CSV or parquet file
     *,
@@ -188,28 +188,23 @@ def train(
     wish = dict(max_miss_rate=max_miss_rate, max_false_alarm_rate=max_false_alarm_rate, confidence=confidence,
                 unit=unit, mode=mode, looks=looks, accept_provable=accept_provable, min_precision=min_precision,
                 marginal=marginal, ledger=Path(ledger) if ledger else ledger_file(), max_under_call=max_under_call)
-    check_wish(**wish)
-    check_license(license)
-    if (Path(out)/"bundle").exists() and not overwrite:
-        raise InputError(f"{Path(out)/'bundle'} exists: name another --out, or add --overwrite")
-    split = split or _recipe_split(recipe, certify)
-    p = checked_data(data, split, certify, classes=classes, column=column, alarm_from=alarm_from, unordered=unordered,
-                     group_by=group_by, split_by=split_by, seed=seed, label_review=label_review)
+    check_wish(**wish, license=license)
+    _check_out(out, overwrite)
+    split, how = split or _recipe_split(recipe, certify), dict(
+        classes=classes, column=column, alarm_from=alarm_from, unordered=unordered, group_by=group_by,
+        split_by=split_by, seed=seed)
+    p = checked_data(data, split, certify, label_review=label_review, **how)
     certify, given = certify and p.scale.has_alarm, dict(
         weights=weights, model_name=model_name, size=size, epochs=epochs, lr=lr, batch_size=batch_size, augment=augment)
     changes = {k: v for k, v in given.items() if v is not None}
     plan_text, plan = _plan(p, **wish) if certify else ([], None)
     _announce(p, plan_text)
-    settings = dict(classes=classes, column=column, alarm_from=alarm_from, unordered=unordered, group_by=group_by,
-                    split=split, split_by=split_by, seed=seed, recipe=recipe, label_review=_review(p), license=license,
-                    **changes)
+    settings = how | dict(split=split, recipe=recipe, label_review=_review(p), license=license) | changes
     made, lines, estimate = _train(p, out, wish if certify else None, settings, changes, resume, overwrite, unit,
                                    max_miss_rate, cache or cache_folder()/"features", data, milestones)
-    found = dict(bundle=str(Path(out)/"bundle"), bundle_id=made.bundle_id, certificate=made.certificate, plan=plan,
-                 metrics=made.metrics, notes=p.notes, policy=made.policy, estimate=estimate)
-    return Result(found, join_lines(made.text, lines), list(made.broken) + (left_out(p) if strict else []))
+    return _trained(made, lines, left_out(p) if strict else [], out, plan=plan, notes=p.notes, estimate=estimate)
 
-# %% ../nbs/80_workflow.ipynb #7c94dd8b
+# %% ../nbs/80_workflow.ipynb #68b80e1c
 def _recipe_split(recipe, certify):
     "The shares that a recipe asks for"
     from riskclf.pipeline import read_recipe, without_warnings
@@ -218,6 +213,16 @@ def _recipe_split(recipe, certify):
     return wanted.get("split" if certify else "split_uncertified") or wanted.get("split") or "60,10,30,0"
 
 def _review(p): return p.df.attrs.get("label_review")
+
+def _check_out(out, overwrite):
+    if (Path(out)/"bundle").exists() and not overwrite:
+        raise InputError(f"{Path(out)/'bundle'} exists: name another --out, or add --overwrite")
+
+def _trained(made, lines, lost, out, **found):
+    "What a run came to"
+    found |= dict(bundle=str(Path(out)/"bundle"), bundle_id=made.bundle_id, certificate=made.certificate,
+                  metrics=made.metrics, policy=made.policy)
+    return Result(found, join_lines(made.text, lines), [*made.broken, *lost])
 
 def _announce(p, plan_text):
     _log.info(join_lines(f"{len(p.df)} items in {p.df['group'].nunique()} groups ({p.group_source}), {p.scale}",

@@ -58,7 +58,7 @@ def stream_images(
         yield from ripe()
     yield from ripe(np.zeros_like(past[-1]) if past else None)
 
-# %% ../../nbs/16b_data.sequences.ipynb #a40cfaa3
+# %% ../../nbs/16b_data.sequences.ipynb #ec033735
 REDUCES = ("max", "mean")
 
 @dataclass(frozen=True, init=False)
@@ -77,7 +77,8 @@ class VideoRecipe:
         for s in streams: stream_gap(s)
         if len(set(streams)) < len(streams): raise InputError(f"streams {list(streams)}: one is named twice")
         if reduce not in REDUCES: raise InputError(f"reduce is {reduce!r}, wanted one of {REDUCES}")
-        for name, value in dict(clip=clip, streams=streams, reduce=reduce).items(): object.__setattr__(self, name, value)
+        values = dict(clip=clip, streams=streams, reduce=reduce)
+        for name, value in values.items(): object.__setattr__(self, name, value)
 
     def to_dict(self): return dict(clip=self.clip.to_dict(), streams=list(self.streams), reduce=self.reduce)
     @classmethod
@@ -145,7 +146,7 @@ def slide(
         if (window := buffer.push(time, row)) is not None: yield window
     if (window := buffer.finish()) is not None: yield window
 
-# %% ../../nbs/16b_data.sequences.ipynb #4aa11643
+# %% ../../nbs/16b_data.sequences.ipynb #b0a505a6
 class Segment(NamedTuple):
     "A stretch of a video file, in seconds; to its end by default"
     path:object
@@ -153,7 +154,7 @@ class Segment(NamedTuple):
     end_s:float = None
 
 def recipe_frames(
-    data, # path, bytes of a file, `Segment`, frames uint8 (n, h, w, 3) at the recipe's rate, or an iterator of (time, frame)
+    data, # path, bytes of a file, `Segment`, frames uint8 (n, h, w, 3) at the rate, or iterator of (time, frame)
     clip:ClipRecipe, # frame rate and geometry
     report:dict=None, # as in `iter_frames`: what could not be seen
 ): # yields (time in seconds, uint8 (size, size, 3))

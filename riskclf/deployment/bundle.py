@@ -144,7 +144,7 @@ def _put_report(folder, name, content):
     elif Path(content).is_dir(): shutil.copytree(content, target)
     else: shutil.copyfile(content, target)
 
-# %% ../../nbs/70_deployment.bundle.ipynb #bf5b24ed
+# %% ../../nbs/70_deployment.bundle.ipynb #7537cb86
 def write_bundle(
     path, # folder to make, str or Path
     scale:RiskScale, # the classes
@@ -157,7 +157,7 @@ def write_bundle(
     policy=None, # `Policy` with its certificate, or None: then everything goes to review
     calibration=None, # `Predictions` that the policy was certified on, or the CSV of `save_rows`
     seen=None, # DataFrame with sha256, phash, split of all items used in any way
-    encoder=None, # ONNX graph of the frame encoder of a video recipe; its .xml lies beside it where `openvino` is a file
+    encoder=None, # ONNX graph of the frame encoder of a video recipe; its .xml beside it where `openvino` is a file
     probes=None, # uint8 (n, size, size, 3), or clips (n, frames, size, size, 3); made up by default
     probe_probs=None, # what the reference (torch) says of them, float (n, C); the ONNX graph's answer by default
     certificates=(), # more of them on the same items: of levels, of selective answers

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..core import InputError
 
-# %% ../../nbs/69_deployment.engine.ipynb #34819bd8
+# %% ../../nbs/69_deployment.engine.ipynb #58bbf08e
 IMAGE_SUFFIXES = frozenset((".jpg .jpeg .jpe .jfif .mpo .png .bmp .dib .webp .tif .tiff .gif "
                             ".ppm .pgm .pbm .pnm .jp2 .avif").split())
 
@@ -60,7 +60,8 @@ def find_sources(
     found = []
     for x in inputs:
         if isinstance(x, Source): found.append(x)
-        elif isinstance(x, (str, os.PathLike)): found += [Source(Path(f).as_posix(), f, f) for f in _expand(x, suffixes)]
+        elif isinstance(x, (str, os.PathLike)):
+            found += [Source(Path(f).as_posix(), f, f) for f in _expand(x, suffixes)]
         elif isinstance(x, _IN_MEMORY): found.append(Source(f"input-{len(found)}", "", x))
         else: raise InputError(f"cannot judge a {type(x).__name__}: give paths, folders, patterns, bytes or arrays")
     return found

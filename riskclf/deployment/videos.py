@@ -14,7 +14,7 @@ from ..core import Decision, InputError
 from .bundle import Bundle, make_timeline
 from ..evaluation.timeline import TimelineState, join_spans, plot_timeline, rule_of, timeline_of
 
-# %% ../../nbs/71b_deployment.videos.ipynb #1e595ab9
+# %% ../../nbs/71b_deployment.videos.ipynb #ca921315
 def story(
     bundle:Bundle, # that made the decision
     decision:Decision, # with a timeline
@@ -23,7 +23,8 @@ def story(
     "What happened in a video, from its timeline; `InputError` when there is none, or no policy to read it by"
     if not decision.timeline: raise InputError(f"{decision.item} has no timeline: {'; '.join(decision.reasons)}")
     if bundle.policy is None: raise InputError("the bundle has no policy: there is no threshold that begins an event")
-    rule = rule_of(bundle.policy, bundle.recipe.clip.window_s, bundle.recipe.clip.step/bundle.recipe.clip.fps, **settings)
+    clip = bundle.recipe.clip
+    rule = rule_of(bundle.policy, clip.window_s, clip.step/clip.fps, **settings)
     seen = [e for e in decision.timeline if e["label"] is not None]
     gaps = join_spans([(e["start_s"], e["end_s"]) for e in decision.timeline if e["label"] is None])
     def lost(e): return any(a < e["end_s"] - 1e-6 and b > e["start_s"] + 1e-6 for a, b in gaps)
