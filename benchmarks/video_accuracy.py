@@ -275,6 +275,7 @@ IDEAS = {
     "motion, actors motion": blocks("motion", "actors motion"),
     "motion, actors motion:2": blocks("motion", "actors motion:2"),
     "actors motion, actors motion:2": blocks("actors motion", "actors motion:2"),
+    "motion, crop motion, actors motion": blocks("motion", "crop motion", "actors motion"),
     "motion, crop motion:2, actors motion:2": blocks("motion", "crop motion:2", "actors motion:2"),
     "steady motion, actors motion:2": blocks("steady motion", "actors motion:2"),
     "actors, actors motion, actors motion:2": blocks("actors", "actors motion", "actors motion:2"),
@@ -504,6 +505,8 @@ def table(grouped, random, picks, df, targets, args):
     text += paired_rows(stats, rest, base, shown)
     text += gap_rows(grouped, [*BASELINES, *shown[:5]], targets, groups)
     text += leak_rows(random, stats, targets, groups)
+    left = [n for n in IDEAS if n not in grouped]
+    text += ["", "Not run for this table: " + "; ".join(left) + "."] if left else []
     for n, taken in picks.items():
         names, counts = np.unique(taken, return_counts=True)
         most = [f"{names[i]} ({counts[i]})" for i in np.argsort(-counts, kind="stable")[:6]]

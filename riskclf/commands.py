@@ -81,7 +81,9 @@ def left_out(
     return [f"{n} file{'s' if n > 1 else ''} cannot be used"] if n else []
 
 # %% ../nbs/79c_commands.ipynb #70bb8a92
-def check_wish(max_miss_rate, max_false_alarm_rate, confidence, unit, mode, looks, max_under_call=None, license=None, **_):
+def check_wish(
+    max_miss_rate, max_false_alarm_rate, confidence, unit, mode, looks, max_under_call=None, license=None, **_,
+):
     "`InputError` for a promise that nobody can make"
     check_rate("max_miss_rate", max_miss_rate)
     check_rate("confidence", confidence)
