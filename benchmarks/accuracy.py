@@ -33,19 +33,21 @@ def softmax(z):
     return e / e.sum(1, keepdims=True)
 
 
-def head_fold(head, df, scale, recipe, features, train, seed, inner_folds):
-    "Logits of all rows by a head trained on `train`, and the bias that its own out-of-fold predictions want"
+def head_fold(head, df, scale, recipe, features, train, test, seed, inner_folds):
+    "Logits of `test` by a head trained on `train`, and the bias that its own out-of-fold predictions want"
     from riskclf.training.balance import balance_bias, fit_head, head_logits, out_of_fold
     bias = np.zeros(len(scale))
     if inner_folds:
         part = df.iloc[train].reset_index(drop=True)
         inner = out_of_fold(head, part, features[train], scale, recipe, inner_folds, seed)
-        bias = balance_bias(inner, part["label"].map({n: i for i, n in enumerate(scale.names)}).to_numpy())
-    return head_logits(fit_head(head, df, features, train, scale, recipe, seed), features), bias
+        real, targets = part["defect"].isna().to_numpy(), part["label"].map({n: i for i, n in enumerate(scale.names)})
+        bias = balance_bias(inner[real], targets[real].to_numpy())
+    return head_logits(fit_head(head, df, features, train, scale, recipe, seed), features[test]), bias
 
 
 def run(task, recipe, data, cache, repeats, inner_folds, folds=5):
     "Figures of a recipe: of every item judged out of fold, one set a repeat"
+    from riskclf.data.defects import add_defects
     from riskclf.training.cache import FeatureCache
     from riskclf.training.features import FeatureExtractor, cached_features
     from riskclf.training.learner import build_model, recipe_steps
@@ -58,13 +60,18 @@ def run(task, recipe, data, cache, repeats, inner_folds, folds=5):
     augment = steps["loaders"].get("augment", "none")
     views = 1 if augment == "none" else steps["features"].get("views", 5)
     extractor = FeatureExtractor(model.eval(), image_recipe)
-    got = cached_features(df, extractor, views, augment, FeatureCache(cache/"features", max_bytes=60e9))
+    made = steps["defects"] if steps["defects"].get("defects") else dict(defects={})
+    every = add_defects(df.assign(split="train", defect=None), scale, **made)  # the real items come first
+    got = cached_features(every, extractor, views, augment, FeatureCache(cache/"features", max_bytes=60e9))
+    features = got.features.astype(np.float16) if got.features.nbytes > 1e9 else got.features
+    del got
     extract_s, rows, start = time.perf_counter() - start, [], time.perf_counter()
     for r in range(repeats):
         raw, balanced = np.empty((len(df), len(scale))), np.empty((len(df), len(scale)))
         for k, (train, test) in enumerate(grouped_folds(df, folds, seed=r)):
-            logits, bias = head_fold(model.head, df, scale, recipe, got.features, train, 10*r + k, inner_folds)
-            raw[test], balanced[test] = softmax(logits[test]), softmax(logits[test] + bias)
+            mine = np.flatnonzero(every["group"].isin(df["group"].iloc[train]))
+            logits, bias = head_fold(model.head, every, scale, recipe, features, mine, test, 10*r + k, inner_folds)
+            raw[test], balanced[test] = softmax(logits), softmax(logits + bias)
         for name, probs in [("as trained", raw), ("with bias", balanced)][:1 + bool(inner_folds)]:
             preds = Predictions.make(scale, probs, df["label"], df["item"], df["group"])
             m = evaluate_predictions(preds)

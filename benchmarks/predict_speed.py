@@ -207,9 +207,9 @@ def cost(bundle_path, data, folder):
     before, after = (predict_frame(b, items) for b in (parent, child))
     actions = [b.policy.decide(p.risk)[0] for b, p in ((parent, before), (child, after))]
     record, kept = result.data["record"], len(result.data["int8"]["kept"])
-    report, proof = verify(folder / "export"), child.policy.certificate.made_by["precision"]
+    checked, proof = verify(folder / "export"), child.policy.certificate.made_by["precision"]
     say(f"\nint8 on {Path(data).name}: {len(items)} items outside training, {record['items']} of them for calibration; "
-        f"{kept} layers left in float32; certificate in {proof}, {'verified' if report.ok else 'NOT VERIFIED'}\n")
+        f"{kept} layers left in float32; certificate in {proof}, {'verified' if checked.ok else 'NOT VERIFIED'}\n")
     say("| figure | float32 | int8 | int8 less float32 |\n|---|---|---|---|")
     for metric in ("auroc", "auprc", "balanced_accuracy"):
         alone = [format_figure(group_bootstrap(metric_statistic(p, metric), seed=0)) for p in (before, after)]

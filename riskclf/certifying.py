@@ -46,7 +46,7 @@ def _certify_file(path, scale, wish, exploring, out):
     write_json(out, policy.to_dict())
     return policy, table, policy_rates(policy, calibration), str(out)
 
-# %% ../nbs/79d_certifying.ipynb #0adb2349
+# %% ../nbs/79d_certifying.ipynb #94615ab7
 def _look(calibration, wish, **asked):
     from riskclf.evaluation.ledger import Ledger
     return Ledger(wish["ledger"]).look(calibration, asked | dict(confidence=wish["confidence"], unit=wish["unit"]),
@@ -80,6 +80,7 @@ def _write_policy(outcome, look, valid, unit, out):
     write_json(out, policy.to_dict())
     return policy
 
+# %% ../nbs/79d_certifying.ipynb #7141447c
 def _prove_conditions(calibration, by, wish, bins=()):
     "The outcome for every value of each condition, and its look"
     from riskclf.evaluation.subgroups import certify_subgroups
@@ -167,7 +168,7 @@ def _certify_answers(path, scale, max_error, wish, out):
         lines = [f"{found['coverage']['value']:.1%} of the calibration items are sure enough"]
     return _outcome_result(outcome, look, found, lines, where)
 
-# %% ../nbs/79d_certifying.ipynb #11e37fc6
+# %% ../nbs/79d_certifying.ipynb #dcf0f158
 def _site_items(b, on, classes, column, by):
     "Predictions of the site's new items with their conditions, and the bins of those that are measured"
     from riskclf.deployment.promises import load_bins
@@ -185,6 +186,7 @@ def _site_items(b, on, classes, column, by):
     preds.meta["independence"] = "enforced"
     return preds, bins
 
+# %% ../nbs/79d_certifying.ipynb #8f2b960e
 def _third(preds):
     "Items of about a third of the groups, chosen by hash, as valid; the others"
     other = np.array([int(sha256_bytes(f"valid {g}".encode())[:8], 16) % 3 == 0 for g in preds.groups])
@@ -207,18 +209,18 @@ def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     elif kinds["gamma"] is not None: careful = _prove_shift(preds, kinds["gamma"], wish)
     if careful is None: policy, table = _make_policy(preds, valid, wish, exploring)
     else: policy = _careful_policy(*careful, valid, wish["unit"])
-    more = []
+    policy, more = limit_to_clips(policy, preds), []
     if kinds["max_under_call"] is not None:
         more.append(_prove_levels(preds, kinds["max_under_call"], kinds["max_by_two"], wish))
     if kinds["max_error"] is not None: more.append(_prove_answers(preds, valid, kinds["max_error"], wish))
     made = [outcome.certificate for outcome, _ in more if outcome]
-    policy = limit_to_clips(policy, preds)
-    with_policy(path, out, policy, preds, made)
+    with_policy(path, out, policy, preds, made, valid)
     broken = [s for outcome, look in more for s in [*(s["reason"] for s in outcome.shortfalls), *_overdrawn(look)]]
     lines = [repr(c) for c in made]
     return _policy_result(policy, table, policy_rates(policy, preds), str(out), lines,
                           [c.to_dict() for c in made], broken)
 
+# %% ../nbs/79d_certifying.ipynb #33740e13
 def _policy_result(policy, table, rates, where, lines=(), more=(), broken=()):
     "What a policy came to"
     band = [] if table is None else ["what every threshold can prove, all at once:",
@@ -231,12 +233,13 @@ def _policy_result(policy, table, rates, where, lines=(), more=(), broken=()):
     kept = [] if policy.kept else list(policy.notes[:1]) or ["nothing was proven"]
     return Result(json_values(found), text, [*kept, *broken])
 
-# %% ../nbs/79d_certifying.ipynb #a2dc9db1
+# %% ../nbs/79d_certifying.ipynb #0817a9eb
 def _thin(table, most=12):
     "At most so many rows of the table of `explore`, up to a rate of one half"
     useful = table[table["max_rate"] <= 0.5] if (table["max_rate"] <= 0.5).any() else table
     return useful.iloc[::-(-len(useful)//most)]
 
+# %% ../nbs/79d_certifying.ipynb #01be90a1
 def certify(
     source, # predictions of any model (.csv or .parquet), or a bundle
     on:str=None, # labelled data of a site: the bundle is certified on it, without training
@@ -280,6 +283,7 @@ def certify(
     if max_error is not None: return _certify_answers(source, scale, max_error, wish, out)
     return _policy_result(*_certify_file(source, scale, wish, explore, out))
 
+# %% ../nbs/79d_certifying.ipynb #9c1c49b9
 def _check_kinds(kinds, on, explore, max_false_alarm_rate, mode):
     "`InputError` for questions that do not go together"
     if kinds["max_by_two"] is not None and kinds["max_under_call"] is None:

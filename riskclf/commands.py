@@ -80,8 +80,10 @@ def left_out(
     n = len(prepared.bad)
     return [f"{n} file{'s' if n > 1 else ''} cannot be used"] if n else []
 
-# %% ../nbs/79c_commands.ipynb #db681365
-def check_wish(max_miss_rate, max_false_alarm_rate, confidence, unit, mode, looks, max_under_call=None, **_):
+# %% ../nbs/79c_commands.ipynb #70bb8a92
+def check_wish(
+    max_miss_rate, max_false_alarm_rate, confidence, unit, mode, looks, max_under_call=None, license=None, **_,
+):
     "`InputError` for a promise that nobody can make"
     check_rate("max_miss_rate", max_miss_rate)
     check_rate("confidence", confidence)
@@ -93,6 +95,7 @@ def check_wish(max_miss_rate, max_false_alarm_rate, confidence, unit, mode, look
     if mode != "three-way" and max_false_alarm_rate is not None:
         raise InputError(f"mode {mode} places the alarm by another rule: max_false_alarm_rate belongs to three-way")
     if max_under_call is not None: check_rate("max_under_call", max_under_call)
+    check_license(license)
 
 def check_license(
     license, # what the user said, or None

@@ -419,7 +419,7 @@ def reduce_windows(
     one = one.reset_index().drop(columns=["_risk", "window", "start_s", "end_s"], errors="ignore")
     return Predictions(one, preds.scale, preds.meta)
 
-# %% ../nbs/00_core.ipynb #dd4ac108
+# %% ../nbs/00_core.ipynb #085aeaf9
 ACTIONS = ("clear", "review", "alarm")
 
 def _timeline_lines(timeline):
@@ -428,7 +428,8 @@ def _timeline_lines(timeline):
     for e in timeline:
         if runs and runs[-1]["label"] == e["label"] and e["start_s"] <= runs[-1]["end_s"] + 1e-6:
             runs[-1]["end_s"] = max(runs[-1]["end_s"], e["end_s"])
-            runs[-1]["severity"] = max((v for v in (runs[-1]["severity"], e["severity"]) if v is not None), default=None)
+            known = [v for v in (runs[-1]["severity"], e["severity"]) if v is not None]
+            runs[-1]["severity"] = max(known, default=None)
         else: runs.append(dict(e))
     for r in runs:
         what = "not seen" if r["label"] is None else f"{r['label']}, severity up to {r['severity']:.2f}"

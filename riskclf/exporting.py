@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['COMMANDS', 'find_items', 'ScriptRunner', 'export']
 
-# %% ../nbs/79e_exporting.ipynb #a27a87ef
+# %% ../nbs/79e_exporting.ipynb #bfafbd98
 import csv
 import json
 import logging
 import shutil
 import tempfile
+import warnings
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ import numpy as np
 
 from .commands import Result, join_lines, json_values, labelled_data
 from .core import InputError, hash_json, read_json, sha256_file, write_json
-from .deployment.export import export_record, pick_int8, with_graph
+from .deployment.export import export_record, has_vnni, pick_int8, with_graph
 from .deployment.runner import Runner
 
 # %% ../nbs/79e_exporting.ipynb #4d2d949f
@@ -55,7 +56,7 @@ def find_items(
     found.attrs = prepared.df.attrs
     return found
 
-# %% ../nbs/79e_exporting.ipynb #5775d469
+# %% ../nbs/79e_exporting.ipynb #469c42a1
 _RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 def _parent_graph(bundle, to, work):
@@ -76,12 +77,13 @@ def _int8_graph(bundle, graph, items, work, most):
     if len(train) < 20 or len(valid) < 10:
         raise InputError(f"the data has {len(train)} training and {len(valid)} valid items of the bundle: int8 takes "
                          "at least 20 and 10 of them, so give the data that it was trained on")
+    if has_vnni() is False: _log.info("this processor has no VNNI: the same numbers here, but hardly any faster")
     runner = Runner(bundle.recipe, graph)
     path, tries = pick_int8(runner, train, valid, work, most, say=_log.info)
     kept = min(tries, key=lambda t: t["stray"])["kept"] if tries[-1]["stray"] > most else tries[-1]["kept"]
     return path, dict(pictures=len(train), judged_on=len(valid), kept=kept, tries=tries)
 
-# %% ../nbs/79e_exporting.ipynb #9d5e3cc3
+# %% ../nbs/79e_exporting.ipynb #d3ec4117
 def _facts_file(bundle): return bundle.path/"reports"/"card.json"
 
 def _learnt(bundle):
@@ -105,14 +107,15 @@ def _check(items, learnt, runner, old):
     return check, why or ("pictures unlike the training data go to review, and about "
                           f"{check.about['expected']:.1%} of those like it")
 
-def _measure(bundle, items, learnt, runner, preds, policy, calibrator, check, told, folder):
+def _measure(bundle, items, learnt, runner, preds, policy, calibrator, check, more, told, folder):
     "Metrics and facts of the card for the export, measured anew"
+    from riskclf.deployment.promises import Promises
     from riskclf.packing import card_facts, unlike_rate
     from riskclf.pipeline import report
     old = read_json(_facts_file(bundle))
     judged = old["data"]["split"] if (preds.frame["split"] == old["data"]["split"]).any() else "valid"
     own, settings = preds.subset(judged), bundle.document["provenance"].get("settings", {})
-    metrics = report(own, policy, calibrator, folder, items) | dict(split=judged)
+    metrics = report(own, policy, calibrator, folder, items, Promises(more)) | dict(split=judged)
     if judged == "calibration":
         for name in ("miss_rate", "false_alarm_rate", "review_rate"):
             note = "; ".join(filter(None, [metrics[name].get("note"), "thresholds were set on these items"]))
@@ -151,7 +154,7 @@ def _card(bundle, section, metrics, facts):
     head, mark, rest = text.partition("\n## ")
     return f"{head.rstrip()}\n\n## Export\n\n{section}\n{mark}{rest}"
 
-# %% ../nbs/79e_exporting.ipynb #ac27b79d
+# %% ../nbs/79e_exporting.ipynb #4380be54
 def _judged(runner, bundle, items):
     "What a runner says of everything outside training"
     from riskclf.deployment.runtime import predict_frame
@@ -169,6 +172,17 @@ def _no_certificate(policy):
     return Policy(policy.mode, None, policy.alarm_from, None, policy.unit, False, [note]), [note]
 
 def _word(label, names): return " ".join(names[label]) if np.ndim(label) else str(names[label])
+
+def _prove_more(bundle, after):
+    "Certificates beside that of the policy, proven again, and what is lost"
+    from riskclf.evaluation.levels import recertify_classes
+    made, lost = [], []
+    for c in bundle.promises.certificates:
+        kinds = {b["kind"] for b in c.bounds}
+        if after is not None and kinds <= {"under_call", "under_call_by_two"}:
+            made.append(recertify_classes(c, after.subset("calibration")).certificate)
+        else: lost.append(f"the certificate of {', '.join(sorted(kinds))} was not proven again, so it is left out")
+    return made, lost
 
 def _prove(bundle, before, after, max_changed):
     "The policy of the export, what became of the promises, and why it fails (an empty list when it does not)"
@@ -188,13 +202,14 @@ def _prove(bundle, before, after, max_changed):
         fails = list(made.notes[len(bundle.policy.notes):])
     return made, export_record(before, after, bundle.policy, made, changes) | dict(of=of, share=share), fails
 
-# %% ../nbs/79e_exporting.ipynb #cc0283f2
+# %% ../nbs/79e_exporting.ipynb #d699c86d
 class _Script:
     "A TorchScript file, called as a `Graph` is"
     def __init__(self, path):
         import torch
         self.sha256, self.runtime_version, self.precision = sha256_file(path), torch.__version__, "fp32"
-        self.output_names, self.module = ["probs", "features"], torch.jit.load(str(path)).eval()
+        with warnings.catch_warnings(action="ignore"): self.module = torch.jit.load(str(path)).eval()  # deprecated
+        self.output_names = ["probs", "features"]
 
     def __call__(self, images):
         import torch
@@ -217,7 +232,7 @@ class ScriptRunner(Runner):
     def whole(self): return self.graph
     def one_stream(self, images): return self.graph(images)
 
-# %% ../nbs/79e_exporting.ipynb #16e24078
+# %% ../nbs/79e_exporting.ipynb #cf69d72c
 def _script(bundle, folder):
     "The TorchScript file, checked against the bundle's graph"
     learnt, (probes, said) = _learnt(bundle), (bundle.probes["images"], bundle.probes["probs"])
@@ -232,16 +247,20 @@ def _script(bundle, folder):
                          "they are not those of the model that decides")
     return runner
 
-def _write_script(bundle, folder, runner, policy, calibration, about):
+def _write_script(bundle, folder, runner, policy, more, calibration, about):
     "What goes beside model.pt; the id of the folder"
-    from riskclf.evaluation.certificate import save_calibration
+    from riskclf.deployment.promises import CERTIFICATES, save_promises
+    from riskclf.evaluation.proof import save_rows
     how = dict(input="images: uint8 (n, size, size, 3), RGB, as the recipe makes them", outputs=["probs", "features"],
                recipe=bundle.recipe.to_dict(), class_names=list(bundle.scale.names), parent=bundle.id, **about)
     write_json(folder/"export.json", json_values(how))
     names = ["model.pt", "export.json"]
     if calibration is not None:
-        save_calibration(calibration, folder/"calibration.csv")
+        proven = [c for c in (policy and policy.certificate, *more) if c]
+        save_rows(calibration, folder/"calibration.csv", proven)
         names.append("calibration.csv")
+    save_promises(folder, more)
+    if more: names.append(CERTIFICATES)
     if bundle.document["training_hashes"]:
         shutil.copyfile(bundle.path/bundle.document["training_hashes"], folder/"training.txt")
         names.append("training.txt")
@@ -282,14 +301,14 @@ def _words(record, about, fails, out):
     end = "nothing was written" if out is None else f"written to {out}"
     return join_lines(lines, [f"failed: {f}" for f in fails], end)
 
-# %% ../nbs/79e_exporting.ipynb #6df4c3c9
-def _write(bundle, out, runner, policy, record, about, items, after, work):
+# %% ../nbs/79e_exporting.ipynb #54c03350
+def _write(bundle, out, runner, policy, more, record, about, items, after, work):
     "Write the child, with everything that depends on its graph; its id"
     calibration = None
-    if items is not None and policy is not None and policy.certificate is not None:
+    if items is not None and (more or (policy is not None and policy.certificate is not None)):
         calibration = after.subset("calibration")
     if about["to"] == "torchscript":
-        made = _write_script(bundle, work/"script", runner, policy, calibration, about)
+        made = _write_script(bundle, work/"script", runner, policy, more, calibration, about)
         shutil.move(work/"script", out)
         return made
     calibrator, check, told, learnt = bundle.calibrator, bundle.outliers, "as in the parent", _learnt(bundle)
@@ -299,18 +318,18 @@ def _write(bundle, out, runner, policy, record, about, items, after, work):
         check, told = _check(items, learnt, runner, check)
     metrics, facts, reports = None, None, {}
     if items is not None and learnt is not None and _facts_file(bundle).is_file():
-        metrics, facts = _measure(bundle, items, learnt, runner, after, policy, calibrator, check, told,
-                                  work/"evaluation")
+        metrics, facts = _measure(bundle, items, learnt, runner, after, policy, calibrator, check, more,
+                                  told, work/"evaluation")
         reports = {f.name: f.read_bytes() for f in sorted((work/"evaluation").iterdir())
                    if f.suffix == ".png" or f.name in ("metrics.json", "impact.csv")}
         reports["card.json"] = json.dumps(facts, indent=1, allow_nan=False)
     reports["export.json"] = json.dumps(json_values(dict(record=record, about=about)), indent=1)
     section = (_section(record, about, bundle.id) if record
                else f"- An export of the bundle `{bundle.id}`; nothing was proven again.")
-    return with_graph(bundle.path, out, runner.path, policy, calibration, calibrator, check,
+    return with_graph(bundle.path, out, runner.path, policy, calibration, more, calibrator, check,
                       _card(bundle, section, metrics, facts), reports, about)
 
-# %% ../nbs/79e_exporting.ipynb #3cce2685
+# %% ../nbs/79e_exporting.ipynb #24d810e0
 def export(
     bundle, # folder of a bundle
     *,
@@ -344,7 +363,9 @@ def export(
             before, after = _judged(b.runner, b, items), _judged(runner, b, items)
             policy, record, fails = _prove(b, before, after, max_changed)
             broken = fails + ([] if policy is None or policy.kept or fails else list(policy.notes[:1]))
-        made = None if fails else _write(b, out, runner, policy, record, about, items, after, work)
+        more, lost = _prove_more(b, after)
+        broken = [*broken, *lost]
+        made = None if fails else _write(b, out, runner, policy, more, record, about, items, after, work)
     found = dict(bundle_id=made, parent=b.id, written=None if fails else str(out), record=record, **about,
                  policy=None if fails or policy is None else policy.to_dict())
     return Result(json_values(found), _words(record, about, fails, None if fails else out), broken)

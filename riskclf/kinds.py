@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KINDS', 'without_warnings', 'ImageKind', 'tall', 'untall', 'VideoKind', 'SequenceKind', 'ClipKind', 'find_kind']
 
-# %% ../nbs/77b_kinds.ipynb #e2235dc1
+# %% ../nbs/77b_kinds.ipynb #b25ab8ff
 import contextlib
 import logging
 import warnings
@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from torch import nn
 
 from .core import InputError
 from .data.checks import is_video
+from .data.defects import add_defects
 from .deployment.runner import Runner, VideoRunner, make_clip_probes, make_probes
 from .evaluation.robustness import attack_images
 from .models.clips import export_clip_graph, save_clip_model
@@ -24,7 +26,7 @@ from .models.heads import FLIPS
 from .models.image import export_graph, graph_module, save_model, to_openvino
 from .models.video import export_video_graphs, save_video_model
 
-# %% ../nbs/77b_kinds.ipynb #550fd2a6
+# %% ../nbs/77b_kinds.ipynb #c36ae5f6
 @contextlib.contextmanager
 def without_warnings():
     "Drop warnings, and undo what is done to their filters; around imports only"
@@ -35,11 +37,14 @@ def _balance(model, df, features, scale, recipe, seed, changes):
     with without_warnings(): from riskclf.training.balance import add_bias, balance_bias, out_of_fold
     good = (df["split"] == "train").to_numpy() & ~np.isnan(features[:, 0]).any(axis=1)  # valid stays unseen by the bias
     rows = df[good].reset_index(drop=True)
-    folds = min(5, rows.groupby("label")["group"].nunique().min())
+    real = rows["defect"].isna().to_numpy() if "defect" in rows else np.ones(len(rows), dtype=bool)
+    folds = min(5, rows[real].groupby("label")["group"].nunique().min())
     if folds < 2: return  # a class with a single group cannot be judged by a head that has not seen it
     logits = out_of_fold(model.head, rows, features[good], scale, recipe, folds, seed, **changes)
-    add_bias(model, balance_bias(logits, np.array([scale.names.index(n) for n in rows["label"]])))
+    targets = np.array([scale.names.index(n) for n in rows["label"]])
+    add_bias(model, balance_bias(logits[real], targets[real]))  # made defects say nothing about how often one is right
 
+# %% ../nbs/77b_kinds.ipynb #e9acdb40
 class ImageKind:
     "Pictures, from cached features or epoch by epoch"
     task, what, each = "image", "pictures", "file"
@@ -62,6 +67,8 @@ class ImageKind:
         if why is not None:
             learner, report = train_images(df, scale, recipe, **how, **changes)
             return learner.model, image_recipe, learner, report, why
+        made = recipe_steps(recipe, **changes)["defects"]
+        if made.get("defects") and not scale.multilabel: df = add_defects(df, scale, **made, seed=how["seed"])
         model, learner, report, got = train_features(df, scale, recipe, cache=cache, **how, **changes)
         if not scale.multilabel: _balance(model, df, got.features, scale, recipe, how["seed"], changes)
         return model, image_recipe, learner, report, ""
@@ -73,30 +80,38 @@ class ImageKind:
 
     def save(self, model, path): save_model(model, path)
 
-    def reference(self, model, recipe) -> tuple: # probes uint8, what torch says of them float32 (n, C)
-        "Probes and what torch says of them"
-        probes = make_probes(recipe.size)
-        with torch.no_grad(): said = graph_module(model, recipe)(torch.from_numpy(probes))[0]
-        return probes, said.numpy()
+# %% ../nbs/77b_kinds.ipynb #5deb37e7
+@patch
+def reference(self:ImageKind, model, recipe) -> tuple: # probes uint8, what torch says of them float32 (n, C)
+    "Probes and what torch says of them"
+    probes = make_probes(recipe.size)
+    with torch.no_grad(): said = graph_module(model, recipe)(torch.from_numpy(probes))[0]
+    return probes, said.numpy()
 
-    def about(self, model) -> dict: # backbone, pooling, taps
-        "What a card says of the model"
-        return dict(backbone=model.backbone.model_name, pooling=model.pool, taps=list(model.taps))
+@patch
+def about(self:ImageKind, model) -> dict: # backbone, pooling, taps
+    "What a card says of the model"
+    return dict(backbone=model.backbone.model_name, pooling=model.pool, taps=list(model.taps))
 
-    def input(self, recipe) -> dict: return recipe.to_dict() # what a card says of the input
-    def layout(self, model) -> dict: # width and marked, as in `fold_features`
-        "How the features of a model lie in a row"
-        if model.pool == "patches": return dict(width=getattr(model.head, "head", model.head).channels + 1, marked=True)
-        return dict(width=model.num_features//len(FLIPS[model.flips]), marked=False)
+@patch
+def input(self:ImageKind, recipe) -> dict: return recipe.to_dict() # what a card says of the input
 
-    def has_fixed_features(self, model) -> bool: return model.has_fixed_features
+@patch
+def layout(self:ImageKind, model) -> dict: # width and marked, as in `fold_features`
+    "How the features of a model lie in a row"
+    if model.pool == "patches": return dict(width=getattr(model.head, "head", model.head).channels + 1, marked=True)
+    return dict(width=model.num_features//len(FLIPS[model.flips]), marked=False)
 
-    def spoilable(self, model, recipe, runner, paths) -> tuple: # pictures, function to probabilities, attack or None
-        "What `measure_robustness` needs"
-        def predict(batch): return runner.graph(np.stack([recipe.apply(i) for i in batch]))["probs"]
-        return [recipe.load(p) for p in paths], predict, attack_images(model, recipe.mean, recipe.std, recipe.apply)
+@patch
+def has_fixed_features(self:ImageKind, model) -> bool: return model.has_fixed_features
 
-# %% ../nbs/77b_kinds.ipynb #2b8640e3
+@patch
+def spoilable(self:ImageKind, model, recipe, runner, paths) -> tuple: # pictures, function to probabilities, attack
+    "What `measure_robustness` needs"
+    def predict(batch): return runner.graph(np.stack([recipe.apply(i) for i in batch]))["probs"]
+    return [recipe.load(p) for p in paths], predict, attack_images(model, recipe.mean, recipe.std, recipe.apply)
+
+# %% ../nbs/77b_kinds.ipynb #2f86888b
 def tall(
     clip:np.ndarray, # uint8 (T, h, w, 3)
 ) -> np.ndarray: # uint8 (T*h, w, 3)
@@ -133,6 +148,7 @@ class _TallModel(nn.Module):
             out.append(self.model.head(torch.cat(rows, 1)[None]))
         return torch.cat(out)
 
+# %% ../nbs/77b_kinds.ipynb #15d417c1
 class VideoKind:
     "What all kinds of videos share"
     task, what, each = "video", "videos", "video"
@@ -157,6 +173,7 @@ class VideoKind:
         attack = attack_images(self.tall_model(model), recipe.image.mean, recipe.image.std)
         return [middle(recipe.load(p)) for p in paths], predict, attack
 
+# %% ../nbs/77b_kinds.ipynb #a2bb5872
 class SequenceKind(VideoKind):
     "Videos through the cached features of their frames"
     def learn(self, df, scale, recipe, cache, how, changes) -> tuple: # as in `ImageKind`

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FILES', 'study_misses', 'write_misses', 'find_trained', 'page_of_misses']
 
-# %% ../nbs/79f_misses.ipynb #56b101e0
+# %% ../nbs/79f_misses.ipynb #e64721a0
 from pathlib import Path
 
 import numpy as np
@@ -13,27 +13,30 @@ import pandas as pd
 
 from .commands import labelled_data
 from .core import InputError, Predictions
-from .deployment.runtime import find_seen, graph_features
+from .deployment.runtime import find_seen, window_features
 from .evaluation.clusters import Misses, explain_misses, failure_page
 
-# %% ../nbs/79f_misses.ipynb #043b7cb2
+# %% ../nbs/79f_misses.ipynb #358f5cd1
 FILES = ("misses.html", "misses.csv", "miss_clusters.csv", "miss_neighbours.csv")
 
-def _features(bundle, paths):
-    "What the graph gives out, folded as the check for outliers has it; NaN where a file cannot be read"
+def _features(bundle, df):
+    "What the graph gives out, folded as the check for outliers has it, of a video the mean; NaN where nothing is read"
     about = {} if bundle.outliers is None else bundle.outliers.about
-    return graph_features(bundle.runner, list(paths), about.get("width"), about.get("marked", False))
+    rows, places = window_features(bundle.runner, df, about.get("width"), about.get("marked", False))
+    out, counts = np.zeros((len(df), rows.shape[1]), np.float32), np.bincount(places, minlength=len(df))
+    np.add.at(out, places, rows)
+    return out/np.where(counts, counts, np.nan)[:, None].astype(np.float32)
 
 def _unsafe_features(bundle, preds, df, seed, most=300):
     "Features of the unsafe items and of some safe ones, which give mean and spread; NaN for the others"
     rng = np.random.default_rng(seed)
     rows = np.union1d(np.flatnonzero(preds.unsafe), rng.permutation(np.flatnonzero(~preds.unsafe))[:most])
-    paths = df.set_index("item")["path"]
-    found = _features(bundle, [paths[i] for i in preds.frame["item"].iloc[rows]])
+    found = _features(bundle, df.set_index("item").loc[preds.frame["item"].iloc[rows]].reset_index())
     out = np.full((len(preds), found.shape[1]), np.nan, np.float32)
     out[rows] = found
     return out
 
+# %% ../nbs/79f_misses.ipynb #dd9bb203
 def study_misses(
     bundle, # `Bundle`
     preds:Predictions, # what it said of labelled items, one row an item
@@ -52,11 +55,12 @@ def study_misses(
     if trained is not None:
         trained = trained.sample(min(most, len(trained)), random_state=seed).reset_index(drop=True)
         if len(trained) < 10 or trained["group"].nunique() < 7: trained = None  # five neighbours of other groups
-    known = None if trained is None else _features(bundle, trained["path"])
+    known = None if trained is None else _features(bundle, trained)
     features = _unsafe_features(bundle, preds, df, seed)
     low = bundle.policy.clear_below if clears else None
     return explain_misses(preds, features, trained, known, actions, df, clear_below=low, seed=seed)
 
+# %% ../nbs/79f_misses.ipynb #0fe75917
 def write_misses(
     misses:Misses, # from `study_misses`, or None
     folder, # str or Path
@@ -68,7 +72,8 @@ def write_misses(
     failure_page(misses, Path(folder)/"misses.html", title)
     for name, table in zip(FILES[1:], (misses.table, misses.clusters, misses.neighbours), strict=True):
         table.to_csv(Path(folder)/name, index=False)
-    return [*misses.notes, f"page of misses: {Path(folder)/'misses.html'}"]
+    return [*misses.notes, f"page of misses: {Path(folder)/'misses.html'}"]#%% code
+#| export
 def find_trained(
     bundle, # `Bundle`
     prepared, # `Prepared` items

@@ -156,8 +156,8 @@ def plot_curve(
     return ax
 
 # %% ../nbs/78b_outlook.ipynb #9ebe4820
-MEASURED = ("duration_s", "fps", "width", "height", "size_bytes", "mode", "format", "aspect", "bytes_per_pixel", "brightness", "contrast",
-            "colour")
+MEASURED = ("duration_s", "fps", "width", "height", "size_bytes", "mode", "format", "aspect", "bytes_per_pixel",
+            "brightness", "contrast", "colour")
 
 def find_shortcuts(
     prepared:Prepared, # from `prepare_data`

@@ -6,7 +6,7 @@
 __all__ = ['choose_policy', 'Proven', 'prove', 'measure_bins', 'fit_check', 'unlike_rate', 'list_packages', 'measure_speed',
            'measure_memory', 'measure_limits', 'measure_factors', 'card_facts', 'Packed', 'pack']
 
-# %% ../nbs/79_packing.ipynb #76dd3b74
+# %% ../nbs/79_packing.ipynb #1508c7f8
 import json
 import platform
 import shutil
@@ -34,11 +34,12 @@ from .evaluation.ledger import Ledger
 from .evaluation.outliers import Outliers, fit_outliers
 from .evaluation.policy import Policy, cheapest_cut, make_policy
 from .evaluation.robustness import measure_robustness
+from .evaluation.subgroups import ConditionBins
 from .grading import grade, level_units, plan_grading, share_looks
 from .models.backbones import weight_hash
 from .pipeline import Learnt, Prepared, data_hash, judge, report, take_actions
 
-# %% ../nbs/79_packing.ipynb #6c74e64e
+# %% ../nbs/79_packing.ipynb #e17c44f4
 def choose_policy(
     preds:Predictions, # of valid and calibration items
     wish:dict=None, # arguments of `make_policy`, with `ledger` as a path; None when nothing shall be certified
@@ -84,7 +85,8 @@ def measure_bins(
     "Where conditions that are measured on the pixels are cut: on training items, for every set that is judged later"
     if not isinstance(learnt.recipe, ImageRecipe): return []
     train = prepared.df[prepared.df["split"] == "train"]
-    return bin_edges(measure_conditions(train.sample(min(most, len(train)), random_state=0)))
+    made = bin_edges(measure_conditions(train.sample(min(most, len(train)), random_state=0)))
+    return [ConditionBins(b.condition, b.edges) for b in made]  # seen items are told by content, names can repeat
 
 # %% ../nbs/79_packing.ipynb #2d7156c8
 def fit_check(
@@ -171,7 +173,7 @@ def measure_speed(
             "milliseconds a file, one at a time": round(1e3*float(np.median(single)), 1),
             "machine": f"{platform.machine()}, {platform.system()}"}
 
-# %% ../nbs/79_packing.ipynb #f705a722
+# %% ../nbs/79_packing.ipynb #2f4c45f6
 _FRESH = """
 import json, pathlib, resource, sys
 from riskclf.deployment.engine import find_sources
@@ -191,7 +193,8 @@ def measure_memory(
     "Most memory that a fresh process holds that loads the graphs and decides"
     encoder = getattr(runner, "encoder_path", None)
     told = dict(task=runner.task, recipe=runner.recipe.to_dict(), graph=str(runner.path),
-                encoder=encoder and str(encoder), threads=runner.num_threads, paths=df["path"].astype(str).tolist()[:64])
+                encoder=encoder and str(encoder), threads=runner.num_threads,
+                paths=df["path"].astype(str).tolist()[:64])
     done = subprocess.run([sys.executable, "-c", _FRESH], input=json.dumps(told), capture_output=True, text=True)
     if done.returncode: return f"not measured: {(done.stderr.strip().splitlines() or ['the process ended'])[-1]}"
     return f"{done.stdout.strip()} MB at most, a fresh process that decides about {len(told['paths'])} files"
@@ -225,7 +228,7 @@ def measure_factors(
     actions = take_actions(preds, policy)
     return factor_rows(preds, actions, names)
 
-# %% ../nbs/79_packing.ipynb #ad45d45f
+# %% ../nbs/79_packing.ipynb #257640ea
 def card_facts(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
@@ -240,13 +243,13 @@ def card_facts(
 ) -> dict: # for `render_card`
     "Everything on the model card that is no metric"
     df, scale, model = prepared.df, prepared.scale, learnt.model
-    some, targets, groups = _sample(preds, df, 96 if learnt.kind.task == "image" else 24)
+    some, targets, groups = _sample(preds, df, 96 if learnt.kind.task == "image" else 16)
     counts = {s: df[df["split"] == s]["label"].value_counts().to_dict() for s in dict.fromkeys(df["split"])}
     notes = policy.notes if policy is not None else ["The scale has no alarm class, so there is no risk to certify"]
     r, how = learnt.report, calibrator.method
     return dict(
-        name=name, license=settings.get("license") or "unknown", scale=scale.to_dict(), **standard_use(scale, learnt.kind.what),
-        factors=measure_factors(preds, policy, df),
+        name=name, license=settings.get("license") or "unknown", scale=scale.to_dict(),
+        **standard_use(scale, learnt.kind.what), factors=measure_factors(preds, policy, df),
         data=dict(name=name, hash=data_hash(df), split=preds.frame["split"].iloc[0], group_source=prepared.group_source,
                   independence=preds.meta["independence"], counts=counts),
         model=dict(learnt.kind.about(model), weights_hash=weight_hash(model), input=learnt.kind.input(learnt.recipe),
@@ -260,7 +263,7 @@ def card_facts(
         speed=measure_speed(runner, some) | dict(memory=measure_memory(runner, some)),
         provenance=make_provenance())
 
-# %% ../nbs/79_packing.ipynb #3955d275
+# %% ../nbs/79_packing.ipynb #2f26cf15
 class Packed(NamedTuple):
     "What a run came to"
     bundle_id:str
@@ -281,8 +284,8 @@ def _outlier_check(prepared, learnt, runner, preds):
     if check is None: return None, {}, f"nothing tells {learnt.kind.what} that are unlike the training data: {why}"
     rate = unlike_rate(check, learnt, runner, preds, prepared.df)
     return check, dict(unlike_rate=rate), (
-        f"{learnt.kind.what} unlike the training data go to review; of those like it about {check.about['expected']:.1%} are "
-        f"expected to, on {preds.frame['split'].iloc[0]} {format_figure(rate)} do")
+        f"{learnt.kind.what} unlike the training data go to review; of those like it about "
+        f"{check.about['expected']:.1%} are expected to, on {preds.frame['split'].iloc[0]} {format_figure(rate)} do")
 
 def _own_thresholds(metrics):
     "Rates of actions, with the remark that the thresholds were set on the same items"

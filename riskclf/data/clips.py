@@ -13,7 +13,7 @@ import numpy as np
 from ..core import InputError
 from .synthetic import _LIGHT, _background, _moment, _plan_group
 
-# %% ../../nbs/10c_data.clips.ipynb #7980134a
+# %% ../../nbs/10c_data.clips.ipynb #9886c35d
 def write_video(
     path, # file to write; its suffix says which container, str or Path
     frames, # pictures, uint8 (n, h, w, 3) or anything that yields uint8 (h, w, 3); sides even
@@ -22,6 +22,7 @@ def write_video(
     times=None, # when each picture is shown, ascending, float (n,), in seconds; k / fps by default
     rotation:int=0, # players turn the picture this far counterclockwise: 0, 90, 180 or 270 degrees
     keyframes:int=12, # pictures from one key frame to the next, at least 1
+    bit_rate:int=None, # bits a second; as many as a fine picture takes by default
 ) -> Path: # `path`
     "Pictures as a video file; `InputError` when there is none or when a side is odd"
     import av
@@ -34,7 +35,8 @@ def write_video(
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=_TICKS if times is not None else _ratio(fps))
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = width, height, "yuv420p", keyframes
-        stream.bit_rate, stream.codec_context.qmax, stream.max_b_frames = max(200_000, 100 * width * height), 6, 0
+        stream.bit_rate, stream.max_b_frames = bit_rate or max(200_000, 100 * width * height), 0
+        if bit_rate is None: stream.codec_context.qmax = 6
         if rotation: stream.set_display_rotation(rotation)
         times = None if times is None else iter(times)
         k = 0

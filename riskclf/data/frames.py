@@ -394,7 +394,7 @@ def load_preview(
     if Path(source).suffix.lower() in VIDEO_SUFFIXES: return load_frames(source, [video_seconds(source) / 2])[0]
     return load_image(source, min_side)
 
-# %% ../../nbs/10d_data.frames.ipynb #116b5c4d
+# %% ../../nbs/10d_data.frames.ipynb #87116722
 def video_facts(
     source, # path, or the bytes of a file
     thorough_s:float=60., # videos up to this long are decoded whole, in seconds
@@ -412,7 +412,7 @@ def _facts(source, thorough_s, limits, num_threads):
             facts |= dict(size_bytes=video.size_bytes, sha256=_sha256(source))
             facts |= dict(format=video.container.format.name.split(",")[0], codec=s.codec_context.name)
             facts |= dict(width=s.width, height=s.height)
-            facts |= _look(video) if (video.longest or 0) <= thorough_s else _look_around(video)
+            facts |= _look(video) if _is_short(video, thorough_s) else _look_around(video)
             report["notes"] += [*_oddities(facts), *_damage(video)]
     except VideoError as e: raise VideoError(e.reason, e.message, facts | e.facts) from None
     return facts | dict(gaps=report["gaps"], notes=report["notes"])
@@ -426,7 +426,7 @@ def _oddities(facts):
     if facts["frames"] == 1: yield "one frame only"
     if facts.pop("uneven", False): yield "variable frame rate"
 
-# %% ../../nbs/10d_data.frames.ipynb #09041da1
+# %% ../../nbs/10d_data.frames.ipynb #58407745
 def _look(video):
     "Facts of a video by decoding all of it"
     times, middle, keep = [], None, (video.longest or 0) / 2
@@ -439,13 +439,24 @@ def _look(video):
     fps = 1 / video.step if video.report["damaged"] else len(times) / max(end, _EPS)
     return _picture(middle) | dict(frames=len(times), duration_s=end, fps=fps, uneven=bool(uneven))
 
+def _is_short(video, thorough_s):
+    "Whether decoding all of it takes no longer than a few seconds"
+    seconds, pixels = video.longest or 0, video.stream.width * video.stream.height
+    return seconds <= thorough_s and seconds / video.step * pixels <= 1.5e9
+
 def _look_around(video, places=16):
-    "Facts of a long video by decoding some of its frames"
-    times = (np.arange(places) + 0.5) / places * video.longest
-    frames = [frame for _, frame in _shown(video, times)]
+    "Facts of a long video by decoding its middle and the key frames before some other places"
+    middle = next((frame for _, frame in _shown(video, [video.longest / 2], hold=True)), None)
+    seen = 0.
+    for t in (np.arange(places) + 0.5) / places * video.longest if video.can_leap else ():
+        first, _ = _leap(video, t)
+        if first is None:  # the file holds less than it says
+            _add_gap(video.report["gaps"], seen, video.longest)
+            break
+        seen = first[1]
     end = video.report.get("duration_s", video.declared or video.longest)
-    shape = _picture(frames[len(frames) // 2])
-    return shape | dict(frames=video.stream.frames or round(end / video.step), duration_s=end, fps=1 / video.step)
+    frames = video.stream.frames or round(end / video.step)
+    return _picture(middle) | dict(frames=frames, duration_s=end, fps=1 / video.step)
 
 def _picture(frame):
     "Facts of one frame"

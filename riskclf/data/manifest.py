@@ -286,9 +286,10 @@ def load_manifest(
     df.attrs = dict(notes=notes, root=root, views=views)
     return df, scale
 
-# %% ../../nbs/11_data.manifest.ipynb #c1de49dd
+# %% ../../nbs/11_data.manifest.ipynb #b53d4c5e
 _OWN = {"item", "path", "label", "sublabel", "group", "split", "mask", "time", "start_s", "end_s", "sha256", "phash",
-        "status", "reason", "width", "height", "mode", "format", "frames", "size_bytes", "thumb", "duration_s", "fps", "length_s", "window"}
+        "status", "reason", "width", "height", "mode", "format", "frames", "size_bytes", "thumb",
+        "duration_s", "fps", "length_s", "window"}
 
 def condition_columns(
     df, # manifest, DataFrame

@@ -16,7 +16,7 @@ from ..core import InputError, hash_json
 from .frames import VideoError, iter_frames
 from .video import ClipRecipe
 
-# %% ../../nbs/16b_data.sequences.ipynb #c42de477
+# %% ../../nbs/16b_data.sequences.ipynb #edf987ab
 def stream_gap(
     stream:str, # 'frame', 'motion', or 'motion:3' for the difference to the third frame before
 ) -> int: # how many frames back it looks, 0 for the frame itself
@@ -32,10 +32,11 @@ def _difference(a, b): return np.where(a > b, a - b, b - a)
 def stream_images(
     frames, # iterable of (time in seconds, uint8 (h, w, 3)), all of one size
     streams=("frame", "motion"), # names, as in `stream_gap`
+    most_s:float=None, # after a pause longer than this in seconds everything begins afresh; never by default
 ): # yields (time, uint8 (streams, h, w, 3)), as many as there are frames
     "The pictures that an encoder gets for each frame"
     gaps = [stream_gap(s) for s in streams]
-    past, early = deque(maxlen=max(gaps, default=0) + 1), []
+    past, early, last = deque(maxlen=max(gaps, default=0) + 1), [], None
     def pictures(now):
         return [past[-1 - g] if not g else _difference(now, past[-1 - g]) if len(past) > g else None for g in gaps]
     def ripe(later=None):
@@ -44,6 +45,10 @@ def stream_images(
             time, found = early.pop(0)
             yield time, np.stack([p if p is not None else later for p in found])
     for time, frame in frames:
+        if last is not None and most_s is not None and time - last > most_s:
+            yield from ripe(np.zeros_like(frame))
+            past.clear()
+        last = time
         past.append(frame)
         made = pictures(frame)
         for _, waiting in early:
@@ -53,7 +58,7 @@ def stream_images(
         yield from ripe()
     yield from ripe(np.zeros_like(past[-1]) if past else None)
 
-# %% ../../nbs/16b_data.sequences.ipynb #a40cfaa3
+# %% ../../nbs/16b_data.sequences.ipynb #ec033735
 REDUCES = ("max", "mean")
 
 @dataclass(frozen=True, init=False)
@@ -72,7 +77,8 @@ class VideoRecipe:
         for s in streams: stream_gap(s)
         if len(set(streams)) < len(streams): raise InputError(f"streams {list(streams)}: one is named twice")
         if reduce not in REDUCES: raise InputError(f"reduce is {reduce!r}, wanted one of {REDUCES}")
-        for name, value in dict(clip=clip, streams=streams, reduce=reduce).items(): object.__setattr__(self, name, value)
+        values = dict(clip=clip, streams=streams, reduce=reduce)
+        for name, value in values.items(): object.__setattr__(self, name, value)
 
     def to_dict(self): return dict(clip=self.clip.to_dict(), streams=list(self.streams), reduce=self.reduce)
     @classmethod
@@ -91,7 +97,7 @@ class VideoRecipe:
         "All frames of a source at the rate and size of the model; `VideoError` when there are none"
         return np.stack([frame for _, frame in recipe_frames(source, self.clip)])
 
-# %% ../../nbs/16b_data.sequences.ipynb #41fa269f
+# %% ../../nbs/16b_data.sequences.ipynb #c535cb08
 class Window(NamedTuple):
     "A stretch of a video: when it begins and ends, in seconds, and what there is of its frames"
     start_s:float
@@ -113,12 +119,18 @@ class WindowBuffer:
     def push(self,
         time_s:float, # of the frame, in seconds
         row:np.ndarray, # its pixels or features
-    ) -> Window: # that ends with this frame, or None
-        "One more frame"
+    ) -> Window: # that ends with this frame, or before a pause; None when there is none
+        "One more frame; after a pause, as a camera that fell behind makes one, windows begin afresh"
+        before = None
+        if self.buffer and time_s - self.buffer[-1][0] > 1.5/self.clip.fps:
+            before = self.finish()
+            self.buffer.clear()
+            self.new = self.count = 0
         self.buffer.append((float(time_s), row))
         self.new, self.count = self.new + 1, self.count + 1
         if self.count == self.clip.num_frames or (self.count > self.clip.num_frames and self.new == self.clip.step):
             return self._window()
+        return before
 
     def finish(self) -> Window: # or None
         "The window that ends with the video, where frames are left that no window had"
@@ -134,7 +146,7 @@ def slide(
         if (window := buffer.push(time, row)) is not None: yield window
     if (window := buffer.finish()) is not None: yield window
 
-# %% ../../nbs/16b_data.sequences.ipynb #4aa11643
+# %% ../../nbs/16b_data.sequences.ipynb #b0a505a6
 class Segment(NamedTuple):
     "A stretch of a video file, in seconds; to its end by default"
     path:object
@@ -142,7 +154,7 @@ class Segment(NamedTuple):
     end_s:float = None
 
 def recipe_frames(
-    data, # path, bytes of a file, `Segment`, frames uint8 (n, h, w, 3) at the recipe's rate, or an iterator of (time, frame)
+    data, # path, bytes of a file, `Segment`, frames uint8 (n, h, w, 3) at the rate, or iterator of (time, frame)
     clip:ClipRecipe, # frame rate and geometry
     report:dict=None, # as in `iter_frames`: what could not be seen
 ): # yields (time in seconds, uint8 (size, size, 3))

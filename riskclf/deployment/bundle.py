@@ -144,7 +144,7 @@ def _put_report(folder, name, content):
     elif Path(content).is_dir(): shutil.copytree(content, target)
     else: shutil.copyfile(content, target)
 
-# %% ../../nbs/70_deployment.bundle.ipynb #bf5b24ed
+# %% ../../nbs/70_deployment.bundle.ipynb #7537cb86
 def write_bundle(
     path, # folder to make, str or Path
     scale:RiskScale, # the classes
@@ -157,7 +157,7 @@ def write_bundle(
     policy=None, # `Policy` with its certificate, or None: then everything goes to review
     calibration=None, # `Predictions` that the policy was certified on, or the CSV of `save_rows`
     seen=None, # DataFrame with sha256, phash, split of all items used in any way
-    encoder=None, # ONNX graph of the frame encoder of a video recipe; its .xml lies beside it where `openvino` is a file
+    encoder=None, # ONNX graph of the frame encoder of a video recipe; its .xml beside it where `openvino` is a file
     probes=None, # uint8 (n, size, size, 3), or clips (n, frames, size, size, 3); made up by default
     probe_probs=None, # what the reference (torch) says of them, float (n, C); the ONNX graph's answer by default
     certificates=(), # more of them on the same items: of levels, of selective answers
@@ -335,7 +335,7 @@ def _review_outliers(bundle, good, actions, reasons, certificate):
     changed = [one(*row) for row in zip(good, actions, reasons)]
     return [a for a, _ in changed], [why for _, why in changed]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #420aefab
+# %% ../../nbs/70_deployment.bundle.ipynb #3663b450
 def speaking_probs(
     bundle:Bundle, # of pictures or videos
     r, # `Result` that has outputs
@@ -363,7 +363,7 @@ def make_timeline(
     scale:RiskScale, # the classes
     outputs:dict, # of a video: probs float (n, C), start_s and end_s (n,), gaps [(start_s, end_s)]
     calibrator=None, # `Calibrator`, or None
-) -> list: # of dict(start_s, end_s, label, probs, severity), in order of time; a gap has no label
+) -> list: # of dict(start_s, end_s, label, probs, severity, and with a calibrator raw) by time; a gap has no label
     "What was said of each window, and where nothing was seen"
     raw = np.asarray(outputs["probs"], dtype=np.float64)
     honest = raw if calibrator is None else calibrator.apply(raw)
@@ -372,6 +372,8 @@ def make_timeline(
                severity(scale, np.where(known[:, None], honest, 0)).tolist(), known)
     seen = [dict(start_s=a, end_s=b, label=scale.names[k], probs=dict(zip(scale.names, p)), severity=s) if ok else
             dict(start_s=a, end_s=b, label=None, probs={}, severity=None) for a, b, k, p, s, ok in rows]
+    if calibrator is not None:  # thresholds are on what the graph said, people are told the calibrated numbers
+        for e, p in zip(seen, raw.tolist()): e |= {} if e["label"] is None else dict(raw=dict(zip(scale.names, p)))
     gaps = [dict(start_s=float(a), end_s=float(b), label=None, probs={}, severity=None) for a, b in outputs["gaps"]]
     return sorted(seen + gaps, key=lambda e: (e["start_s"], e["end_s"]))
 
@@ -409,13 +411,14 @@ def decide(
                         severity=float(severities[i]), action=str(actions[i]), reasons=tuple(reasons[i]))
     return [one(r) for r in results]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #05d10633
+# %% ../../nbs/70_deployment.bundle.ipynb #234b0511
 def with_policy(
     path, # bundle to start from, str or Path
     out, # folder of the new bundle, str or Path
     policy, # `Policy` certified on `calibration`
     calibration:Predictions, # what the bundle's graph said of the calibration items
     certificates=(), # more of them on the same items; those of the old bundle were about other items
+    valid:Predictions=None, # other items that choices were made on, remembered as seen
     overwrite:bool=False, # replace a bundle that stands at `out`
 ) -> str: # id of the new bundle
     "A child of a bundle with another policy; `InputError` when the scores are those of another graph"
@@ -425,6 +428,7 @@ def with_policy(
         raise InputError(f"the calibration scores are not those of this bundle, {odd} differ: score the items with it")
     seen = [tuple(row) for row in _read_csv(path/"seen.csv")] if (path/"seen.csv").exists() else []
     seen += [(sha, "", "calibration") for sha in item_hashes(calibration)]
+    if valid is not None: seen += [(sha, "", "valid") for sha in item_hashes(valid)]
     def fill(folder):
         _put_calibration(folder, calibration, _all_certificates(policy, certificates))
         save_promises(folder, certificates)

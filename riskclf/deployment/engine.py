@@ -21,7 +21,7 @@ import numpy as np
 
 from ..core import InputError
 
-# %% ../../nbs/69_deployment.engine.ipynb #34819bd8
+# %% ../../nbs/69_deployment.engine.ipynb #58bbf08e
 IMAGE_SUFFIXES = frozenset((".jpg .jpeg .jpe .jfif .mpo .png .bmp .dib .webp .tif .tiff .gif "
                             ".ppm .pgm .pbm .pnm .jp2 .avif").split())
 
@@ -60,12 +60,13 @@ def find_sources(
     found = []
     for x in inputs:
         if isinstance(x, Source): found.append(x)
-        elif isinstance(x, (str, os.PathLike)): found += [Source(Path(f).as_posix(), f, f) for f in _expand(x, suffixes)]
+        elif isinstance(x, (str, os.PathLike)):
+            found += [Source(Path(f).as_posix(), f, f) for f in _expand(x, suffixes)]
         elif isinstance(x, _IN_MEMORY): found.append(Source(f"input-{len(found)}", "", x))
         else: raise InputError(f"cannot judge a {type(x).__name__}: give paths, folders, patterns, bytes or arrays")
     return found
 
-# %% ../../nbs/69_deployment.engine.ipynb #a06cd3e5
+# %% ../../nbs/69_deployment.engine.ipynb #1024c858
 class Result(NamedTuple):
     "What came out for one source: the model's outputs a row (None if it could not be judged), and the reason why not"
     source:Source
@@ -82,6 +83,7 @@ class _Task:
     at:tuple = None # (index, monotonic time) of the source being loaded
     left:bool = False
     model:object = None # of the worker that runs it
+    thread:object = None # the worker
     done:threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self):
@@ -100,7 +102,7 @@ class _Task:
         self.at = None
 
     def run(self, load, model):
-        self.model = model
+        self.model, self.thread = model, threading.current_thread()
         try:
             self.load(load)
             if self.left: return
@@ -124,15 +126,16 @@ class _Task:
         if self.error is not None: raise self.error
         return [Result(*r) for r in zip(self.sources, self.outputs, self.reasons)]
 
-# %% ../../nbs/69_deployment.engine.ipynb #f1fd81bb
+# %% ../../nbs/69_deployment.engine.ipynb #c23199b7
 class _Pool:
     "Workers with a model each, fed from one queue"
     def __init__(self, load, models):
-        self.load, self.tasks, self.models = load, queue.SimpleQueue(), list(models)
+        self.load, self.tasks, self.models, self.threads = load, queue.SimpleQueue(), list(models), []
         for model in self.models: self.start(model)
 
     def start(self, model, task=None):
-        threading.Thread(target=self.work, args=(model, task), daemon=True).start()
+        self.threads.append(threading.Thread(target=self.work, args=(model, task), daemon=True))
+        self.threads[-1].start()
 
     def work(self, model, task):
         task = task or self.tasks.get()
@@ -145,6 +148,7 @@ class _Pool:
         "Results of a task; a source that takes longer than `timeout_s` to load is left behind with its thread"
         while not task.done.wait(min(0.5, timeout_s / 4)):
             if task.is_late(timeout_s):
+                self.threads.remove(task.thread)
                 model, task = task.model, task.leave()
                 self.start(model, task)
         return task.results()
@@ -152,6 +156,9 @@ class _Pool:
     def close(self):
         while not self.tasks.empty(): self.tasks.get()
         for _ in self.models: self.tasks.put(None)
+        end = time.monotonic() + 2
+        for thread in self.threads:  # without those that hang: they were left
+            if thread is not threading.current_thread(): thread.join(max(0., end - time.monotonic()))
 
 # %% ../../nbs/69_deployment.engine.ipynb #0f110249
 def _tasks(sources, batch_size, num_workers):

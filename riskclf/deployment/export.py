@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HAS_NNCF', 'BY_HAND', 'quantise', 'float_layers', 'stray', 'pick_int8', 'export_record', 'with_graph', 'has_vnni']
 
-# %% ../../nbs/70c_deployment.export.ipynb #86ef85d3
+# %% ../../nbs/70c_deployment.export.ipynb #0402bf1d
 import contextlib
 import io
 import os
@@ -15,6 +15,7 @@ from fractions import Fraction
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from ..core import InputError, Predictions, sha256_file
 from ..data.images import ImageRecipe
 from .bundle import check_made_by, make_provenance
 from .format import amend, read_folder
+from .promises import save_promises
 from .runner import Runner, make_probes, probe_arrays
 from ..models.graph import Graph, is_int8
 
@@ -196,13 +198,13 @@ def _provenance(old, about):
     if HAS_NNCF: here["versions"]["nncf"] = version("nncf")
     return {k: v for k, v in old.items() if k not in here} | here | dict(export=about)
 
-# %% ../../nbs/70c_deployment.export.ipynb #03eebf91
+# %% ../../nbs/70c_deployment.export.ipynb #638bcd79
 BY_HAND = ("argmax", "manual")  # modes that clear without a proof, and say so
 
-def _write_files(stage, copies, probes, outliers, bill, calibration, card, reports):
+def _write_files(stage, copies, probes, outliers, bill, calibration, policy, certificates, card, reports):
     "Put everything new into a folder as it shall lie in the child"
-    from riskclf.evaluation.certificate import save_calibration
     from riskclf.evaluation.outliers import save_outliers
+    from riskclf.evaluation.proof import save_rows
     texts = {f"reports/{name}": content for name, content in (reports or {}).items()}
     texts |= {k: v for k, v in {"README.md": card, "sbom.json": bill}.items() if v is not None}
     for name in (*texts, *copies): (stage/name).parent.mkdir(parents=True, exist_ok=True)
@@ -211,7 +213,9 @@ def _write_files(stage, copies, probes, outliers, bill, calibration, card, repor
         (stage/name).write_bytes(content.encode() if isinstance(content, str) else content)
     np.savez_compressed(stage/"probes.npz", **probes)
     if outliers is not None: save_outliers(outliers, stage/"outliers.npz")
-    if calibration is not None: save_calibration(calibration, stage/"calibration.csv")
+    proven = [c for c in (policy and policy.certificate, *certificates) if c]
+    if calibration is not None: save_rows(calibration, stage/"calibration.csv", proven)
+    save_promises(stage, certificates)
 
 def with_graph(
     path, # bundle to start from, str or Path
@@ -219,6 +223,7 @@ def with_graph(
     graph_path, # .xml with its .bin beside it, or .onnx: this decides; str or Path
     policy=None, # `Policy` proven on this graph's scores; without a certificate nothing may be cleared
     calibration:Predictions=None, # these scores, needed with a certificate
+    certificates=(), # more of them, on the same scores
     calibrator=None, # `Calibrator` fitted to this graph, or None
     outliers=None, # `Outliers` fitted on features of this graph, or None
     card:str=None, # the model card, the parent's by default
@@ -233,7 +238,7 @@ def with_graph(
     if policy and policy.certificate is None and policy.clear_below is not None and policy.mode not in BY_HAND:
         raise InputError("the policy clears items without a certificate: prove it again on the scores of this graph")
     runner = Runner(ImageRecipe.from_dict(old["recipe"]), graph_path, num_threads=1)
-    check_made_by(policy, runner.facts)
+    for c in (policy and policy.certificate, *certificates): check_made_by(SimpleNamespace(certificate=c), runner.facts)
     runtime, copies, gone = _place(old["runtime"], runner)
     others = {name: path/g for name, g in runtime["graphs"].items() if name != runtime["name"]}
     probes, bill = _probes(runner, others, tolerance), old["sbom"] and _bill(out.name, graph_path)
@@ -247,7 +252,8 @@ def with_graph(
         shutil.copytree(stage, folder, dirs_exist_ok=True)
         with contextlib.suppress(OSError): (folder/"openvino").rmdir()  # only if it is empty now
     with tempfile.TemporaryDirectory() as tmp:
-        _write_files(stage := Path(tmp), copies, probes, outliers, bill, calibration, card, reports)
+        _write_files(stage := Path(tmp), copies, probes, outliers, bill, calibration, policy, certificates, card,
+                     reports)
         return amend(path, out, changes, fill, overwrite)["id"]
 
 # %% ../../nbs/70c_deployment.export.ipynb #f800a456

@@ -30,7 +30,7 @@ from ..data.sequences import VideoRecipe, WindowBuffer, recipe_frames, stream_im
 from .engine import IMAGE_SUFFIXES, Result, stream_batches
 from ..models.graph import Graph
 
-# %% ../../nbs/69e_deployment.runner.ipynb #87dfe4a9
+# %% ../../nbs/69e_deployment.runner.ipynb #b1c6deac
 def _load_pixels(recipe, data):
     "Model input from a path, the bytes of a file, or an array"
     if not isinstance(data, np.ndarray): return recipe.load(data)
@@ -53,7 +53,8 @@ class Runner:
     def _compile(self, streams):
         graph = Graph(self.path, self.runtime, self.num_threads, streams=streams)
         if graph.image_shape is None or len(graph.shape) != 4 or (set(graph.image_shape) - {None, self.recipe.size}):
-            raise InputError(f"{self.path.name} takes {graph.shape}, and the recipe makes pictures of {self.recipe.size}")
+            raise InputError(f"{self.path.name} takes {graph.shape}, and the recipe makes pictures of "
+                             f"{self.recipe.size}")
         return graph
 
     @cached_property
@@ -78,7 +79,7 @@ class Runner:
         models = [self.one_stream]*self.num_threads if len(sources) > 1 else [self.whole]
         yield from stream_batches(sources, lambda data: _load_pixels(self.recipe, data), models, batch_size, timeout_s)
 
-# %% ../../nbs/69e_deployment.runner.ipynb #b192f43b
+# %% ../../nbs/69e_deployment.runner.ipynb #c824fa8c
 class _Reader:
     "A thread that reads sources one after the other into a queue"
     def __init__(self, sources, opened, ahead):
@@ -111,7 +112,7 @@ def read_ahead(
     opened, # source.data and a report to fill -> iterable of (time in seconds, array), one a frame; may raise
     timeout_s:float=30., # seconds that the next frame of a file may take
     ahead:int=64, # frames read ahead
-): # yields (number, source, time, array) for a frame, and (number, source, None, (reason, report)) at the end of each source
+): # yields (number, source, time, array) a frame, and (number, source, None, (reason, report)) at the end of a source
     "The frames of sources in order, read by a thread; a file that hangs ends with the reason 'timed out'"
     sources = enumerate(sources)
     reader = _Reader(sources, opened, ahead)
@@ -186,7 +187,7 @@ class VideoRunner:
                     recipe_id=self.recipe.id, decoder=VIDEO_DECODER,
                     runtime=f"{self.runtime} {self.graph.runtime_version}", precision=self.graph.precision)
 
-# %% ../../nbs/69e_deployment.runner.ipynb #0995f50b
+# %% ../../nbs/69e_deployment.runner.ipynb #20d29020
 @patch
 def _encode(self:VideoRunner, images):
     "Rows of some frames: their features side by side, or their pixels; images uint8 (k, streams, size, size, 3)"
@@ -213,7 +214,7 @@ def _judge(self:VideoRunner, windows, look=None):
 def _opened(recipe):
     "What `read_ahead` reads: the pictures of each frame"
     streams = recipe.streams or ("frame",)
-    return lambda data, report: stream_images(recipe_frames(data, recipe.clip, report), streams)
+    return lambda data, report: stream_images(recipe_frames(data, recipe.clip, report), streams, 1.5/recipe.clip.fps)
 
 def _encoded(runner, frames, batch_size):
     "The same as it came, with rows in place of pictures, computed by all threads on whole batches"

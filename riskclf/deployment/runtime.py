@@ -17,7 +17,7 @@ from .bundle import UNLIKE, Bundle, decide, is_unlike, speaking_probs
 from .engine import Source, find_sources
 from .results import open_results, result_row
 
-# %% ../../nbs/71_deployment.runtime.ipynb #7a23c52b
+# %% ../../nbs/71_deployment.runtime.ipynb #dfc889b5
 def frame_sources(
     df, # DataFrame with item, path, and for a stretch of a video start_s and end_s
     task:str="image", # 'image' or 'video'
@@ -37,7 +37,8 @@ def _window_columns(df, results):
     frame = df.iloc[np.repeat(np.arange(len(df)), counts)].reset_index(drop=True)
     times = {k: np.concatenate([r.outputs[k] for r in results]) for k in ("start_s", "end_s")}
     length = [r.outputs["end_s"][-1] - r.outputs["start_s"][0] for r in results]
-    return frame.assign(window=np.concatenate([np.arange(c) for c in counts]), **times, length_s=np.repeat(length, counts))
+    number = np.concatenate([np.arange(c) for c in counts])
+    return frame.assign(window=number, **times, length_s=np.repeat(length, counts))
 
 def predict_frame(
     bundle, # `Bundle`, or a runner while there is none
@@ -46,7 +47,7 @@ def predict_frame(
     batch_size:int=8, # most images in one call of the graph
     timeout_s:float=30., # seconds that decoding one file, or the next frame of a video, may take
     windows:bool=False, # of videos a row a window, with `window`, `start_s`, `end_s`; by default a row a video
-) -> Predictions: # in the order of `df`; meta has `failed`, {item: reason} of files without a row, `unlike` and `unseen`
+) -> Predictions: # in the order of `df`; meta has `failed`, {item: reason} of files without a row, `unlike`, `unseen`
     "What the graph says of each file, at full precision; `InputError` when no file could be judged"
     is_bundle = isinstance(bundle, Bundle)
     runner, scale = bundle.runner if is_bundle else bundle, bundle.scale if scale is None else scale

@@ -139,7 +139,7 @@ def standard_use(
         "Being the only safeguard where a missed item can hurt someone.",
         "Identifying people, or judging them."])
 
-# %% ../../nbs/49_evaluation.card.ipynb #4e495332
+# %% ../../nbs/49_evaluation.card.ipynb #32ed67cd
 def markdown_table(
     head, # names of the columns
     rows, # one list of values a row
@@ -182,9 +182,9 @@ def _policy_text(metrics, facts):
     made = Certificate.from_dict(metrics["certificate"])
     bounds = "\n".join(f"- {describe_bound(b)}" for b in made.content["bounds"])
     if (clips := made.content.get("clips")):
-        bounds += (f"\n\nIt was issued for clips of {clips['shortest_s']:.3g} to {clips['longest_s']:.3g} s. It is void for "
-                   f"videos shorter than {clips['from_s']:.3g} s or longer than {clips['to_s']:.3g} s, and for the windows of "
-                   "recordings: nothing is cleared there.")
+        first, last, low, high = (f"{clips[k]:.3g} s" for k in ("shortest_s", "longest_s", "from_s", "to_s"))
+        bounds += (f"\n\nIt was issued for clips of {first} to {last}. It is void for videos shorter than {low} or "
+                   f"longer than {high}, and for the windows of recordings: nothing is cleared there.")
     return (f"Certificate `{made.id}`:\n\n{bounds}\n\nIt holds for new items drawn like those it was made from, for "
             "this model, preprocessing and runtime; nothing else. The miss rate in the table above weighs each item "
             "alike and is not certified.")

@@ -283,7 +283,8 @@ def explain_misses(
                                   meaning=list(HINTS.values())), index=list(HINTS))
     table = _by_cost(table)
     rate = rate_figure(np.isin(np.arange(len(preds)), rows), preds.unsafe, preds.groups, nothing="no unsafe items")
-    notes = [f"{len(table)} of {int(preds.unsafe.sum())} unsafe items were cleared: miss rate {format_figure(rate)}"]
+    what = "cleared" if actions is not None else "called safe, with nothing that clears them"
+    notes = [f"{len(table)} of {int(preds.unsafe.sum())} unsafe items were {what}: miss rate {format_figure(rate)}"]
     if not seen.all(): notes.append(f"{(~seen).sum()} misses have no features: nothing is said about them")
     return Misses(table, _cluster_table(table, df), hints, neighbours, rate, [*notes, clusters.note])
 
@@ -336,7 +337,7 @@ def _card_html(r, near):
     picture = _jpeg(r.path, 240, alt) if hasattr(r, "path") and isinstance(r.path, str) else ""
     hint = f'<span class="rf-hint {r.hint}">{r.hint}</span> ' if r.hint else ""
     return (f'<article class="rf-card">{picture}<p class="rf-name">{escape(r.item)}</p>'
-            f'<p class="rf-small">{hint}labelled {escape(r.target)}, cleared as {escape(r.called)}; '
+            f'<p class="rf-small">{hint}labelled {escape(r.target)}, called {escape(r.called)}; '
             f'risk score {r.risk:.3f}, cost {r.cost:g}</p>{_near_html(near)}</article>')
 
 def _table_html(frame):

@@ -6,15 +6,14 @@
 __all__ = ['called_classes', 'action_costs', 'find_failures', 'failure_shares', 'plot_pictures', 'plot_failures',
            'decision_impact', 'cost_curve', 'plot_cost_curve']
 
-# %% ../../nbs/45_evaluation.failures.ipynb #7a125e55
+# %% ../../nbs/45_evaluation.failures.ipynb #68ab65dc
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from ..core import ACTIONS, InputError, Predictions
-from ..data.checks import is_video
-from ..data.decode import ImageError, load_image
-from ..data.frames import VideoError, load_frames, video_seconds
+from ..data.decode import ImageError
+from ..data.frames import VideoError, load_preview
 from .intervals import figure, group_bootstrap, rate_figure, ratio_statistic
 
 # %% ../../nbs/45_evaluation.failures.ipynb #ece9992f
@@ -97,14 +96,9 @@ def failure_shares(
     out = pd.DataFrame({kind: part.value_counts(normalize=True), "all items": df[column].value_counts(normalize=True)})
     return out.fillna(0.).sort_values(kind, ascending=False)
 
-# %% ../../nbs/45_evaluation.failures.ipynb #9a34558a
-def _picture(path):
-    "A picture, or the one in the middle of a video"
-    if not is_video(path): return load_image(path, min_side=160)
-    return load_frames(path, [video_seconds(path)/2])[0]
-
+# %% ../../nbs/45_evaluation.failures.ipynb #7950b454
 def _show_picture(ax, path, title):
-    try: ax.imshow(_picture(path))
+    try: ax.imshow(load_preview(path, min_side=160))
     except (ImageError, VideoError) as e:
         ax.text(0.5, 0.5, e.reason, ha="center", va="center", fontsize=8, transform=ax.transAxes)
         ax.set_facecolor("0.9")

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core import InputError
 
-# %% ../../nbs/39_evaluation.intervals.ipynb #fd2d2fee
+# %% ../../nbs/39_evaluation.intervals.ipynb #60adb473
 FEW, NONE = 20, 8  # under 20 groups a figure is marked, under 8 it has no interval
 
 def _number(x): return None if x is None or not np.isfinite(x) else float(x)
@@ -33,7 +33,8 @@ def format_figure(
 ) -> str: # such as '0.912 (0.855 to 0.949)'
     "A figure as a reader wants it"
     if fig["value"] is None: return fig.get("note", "not measured")
-    ends = "" if fig["low"] is None else f" ({fig['low']:.{digits}f} to {fig['high']:.{digits}f})"
+    low, high = ("" if fig[k] is None else f"{fig[k]:.{digits}f}" for k in ("low", "high"))
+    ends = f" ({low} to {high})" if low and high else f" (from {low})" if low else f" (up to {high})" if high else ""
     return f"{fig['value']:.{digits}f}{ends}" + (f", {fig['note']}" if "note" in fig else "")
 
 # %% ../../nbs/39_evaluation.intervals.ipynb #622ef6ce

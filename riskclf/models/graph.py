@@ -111,7 +111,7 @@ def _pick_runtime(path, runtime):
     if not have: raise InputError(f"{path.name} needs {' or '.join(wanted)}: pip install {wanted[0]}")
     return have[0]
 
-# %% ../../nbs/20_models.graph.ipynb #9ef665ba
+# %% ../../nbs/20_models.graph.ipynb #27857ac3
 def _graph_hash(path):
     "SHA-256 of the file; with the weights file beside it for OpenVINO"
     weights = path.with_suffix(".bin")
@@ -123,7 +123,8 @@ def _short(e):
     lines = [line.strip() for line in str(e).splitlines() if any(c.isalpha() for c in line)]
     return (lines[-1] if lines else type(e).__name__)[:200]
 
-_FORMS = [("uint8 images (n, h, w, 3)", [("images", "uint8", 4)]), ("uint8 images (n, t, h, w, 3)", [("images", "uint8", 5)]),
+_FORMS = [("uint8 images (n, h, w, 3)", [("images", "uint8", 4)]),
+          ("uint8 images (n, t, h, w, 3)", [("images", "uint8", 5)]),
           ("float32 sequence (n, t, d)", [("sequence", "float32", 3)]),
           ("float32 sequence (n, t, d), bool mask (n, t)", [("sequence", "float32", 3), ("mask", "bool", 2)])]
 

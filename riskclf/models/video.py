@@ -87,7 +87,7 @@ def load_video_model(
     model.load_state_dict(load_file(str(path)))
     return model.eval()
 
-# %% ../../nbs/24c_models.video.ipynb #1e22f9eb
+# %% ../../nbs/24c_models.video.ipynb #ff1fabe3
 def export_video_graphs(
     model:VideoClassifier, # put in eval mode
     folder, # gets encoder.onnx, model.onnx, and both as .xml with .bin, str or Path
@@ -95,7 +95,8 @@ def export_video_graphs(
     "Write the graphs that run without torch; `InputError` when one does not agree with torch"
     model.eval()
     folder = Path(folder)
-    to_openvino(export_graph(model.encoder, model.recipe.image, folder/"encoder.onnx", "features"), folder/"encoder.xml")
+    encoder = export_graph(model.encoder, model.recipe.image, folder/"encoder.onnx", "features")
+    to_openvino(encoder, folder/"encoder.xml")
     head = export_sequence_graph(model.head, folder/"model.onnx")
     to_openvino(head, folder/"model.xml")
     return head

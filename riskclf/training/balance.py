@@ -18,7 +18,7 @@ from ..models.image import ImageClassifier
 from .heads import feature_dls
 from .learner import fit, make_learner, recipe_steps
 
-# %% ../../nbs/33c_training.balance.ipynb #5dba51f0
+# %% ../../nbs/33c_training.balance.ipynb #00366622
 def _marked(df, train):
     "Rows with `train` in train and the rest in valid, which chooses nothing here"
     return df.assign(split=np.where(np.isin(np.arange(len(df)), train), "train", "valid"))
@@ -59,7 +59,8 @@ def head_logits(
 ) -> np.ndarray: # float64 (n, C), from view 0
     "What a head says"
     rows = np.array_split(features[:, 0], max(1, len(features)//64))
-    with torch.inference_mode(): return np.concatenate([head(torch.from_numpy(r)).double().numpy() for r in rows])
+    with torch.inference_mode(): logits = [head(torch.from_numpy(r).float()).double().numpy() for r in rows]
+    return np.concatenate(logits)
 
 def out_of_fold(
     head:nn.Module, # of an `ImageClassifier`, left as it is

@@ -168,7 +168,7 @@ def _sweep(self:FeatureCache, older_than_s=3600.):
         with contextlib.suppress(FileNotFoundError):
             if path.name not in known and time.time() - path.stat().st_mtime > older_than_s: path.unlink()
 
-# %% ../../nbs/32b_training.cache.ipynb #fe03fe15
+# %% ../../nbs/32b_training.cache.ipynb #197d8275
 @patch
 def put_sequence(self:FeatureCache,
     key:bytes, # of the sequence
@@ -176,7 +176,8 @@ def put_sequence(self:FeatureCache,
 ):
     "Keep a sequence of vectors under one key; `InputError` on a wrong shape"
     features = np.ascontiguousarray(features, dtype=np.float32)
-    if features.ndim != 2 or not len(features): raise InputError(f"a sequence has shape {features.shape}, wanted (T, D)")
+    if features.ndim != 2 or not len(features):
+        raise InputError(f"a sequence has shape {features.shape}, wanted (T, D)")
     self._store(features, [(key, 0)])
 
 @patch

@@ -6,7 +6,7 @@
 __all__ = ['cache_obstacle', 'cpu_flags', 'FeatureExtractor', 'feature_difference', 'choose_runtime', 'FeatureSet', 'file_hashes',
            'view_seed', 'cached_features']
 
-# %% ../../nbs/33_training.features.ipynb #842c99ec
+# %% ../../nbs/33_training.features.ipynb #a376a35f
 import contextlib
 import platform
 import re
@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from ..core import InputError, hash_json, progress, sha256_bytes, sha256_file, threads
-from ..data.decode import DECODER, ImageError
+from ..data.decode import DECODER, ImageError, load_image
+from ..data.defects import with_defect
 from ..data.images import ImageRecipe, augment, augment_id, augment_spec, load_batch
 from ..models.backbones import weight_hash
 from ..models.graph import Graph, installed_runtimes
@@ -176,18 +177,21 @@ def _view_keys(settings, sha256, views, variation):
     texts = [f"{settings} {sha256}", *(f"{settings} {sha256} {variation} {v}" for v in range(1, views))]
     return [bytes.fromhex(sha256_bytes(t.encode()))[:16] for t in texts]
 
-# %% ../../nbs/33_training.features.ipynb #9bd89950
+# %% ../../nbs/33_training.features.ipynb #0f1739a8
 class _Job(NamedTuple):
     place:int
     path:str
     seed:int
     views:list
     keys:list
+    defect:str = None
+    sha256:str = ""
 
 def _load_views(job, recipe, spec):
     "uint8 (views, size, size, 3), or the `ImageError`"
-    try: image = recipe.load(job.path)
+    try: image = load_image(job.path, min_side=recipe.size)
     except ImageError as e: return e
+    image = recipe.apply(with_defect(image, job.defect, job.sha256))
     return np.stack([augment(image, spec, seed=job.seed, view=v) for v in job.views])
 
 def _ahead(function, jobs, num_threads, ahead):
@@ -239,19 +243,21 @@ def _compute(jobs, extractor, spec, cache, errors):
         loaded.close()
         writer.flush()
 
-# %% ../../nbs/33_training.features.ipynb #899ac205
+# %% ../../nbs/33_training.features.ipynb #302df80b
 def _jobs(df, hashes, keys, missing, seed, errors):
     "One job a file that lacks a view; files that cannot be opened or are known to be bad go into `errors`"
     bad = (df["status"] == "bad").tolist() if "status" in df else [False] * len(df)
     reasons = df["reason"].tolist() if "reason" in df else [None] * len(df)
     jobs, seen = [], set()
+    defects = df["defect"].tolist() if "defect" in df else [None] * len(df)
     for i, (path, sha256) in enumerate(zip(df["path"], hashes)):
         if isinstance(sha256, OSError): errors[i] = f"cannot be opened: {sha256.strerror}"
         elif bad[i]: errors[i] = str(reasons[i] or "bad file")
         elif sha256 not in seen and missing[i].any():
             seen.add(sha256)
             views = np.flatnonzero(missing[i]).tolist()
-            jobs.append(_Job(i, path, view_seed(sha256, seed), views, [keys[i][v] for v in views]))
+            mine = [keys[i][v] for v in views]
+            jobs.append(_Job(i, path, view_seed(sha256, seed), views, mine, defects[i], sha256))
     return jobs
 
 def _probes(df, recipe, number=32):

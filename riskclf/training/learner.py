@@ -292,7 +292,7 @@ def predict_frame(
     facts = dict(runtime=f"torch {torch.__version__}", precision="float32", recipe_id=recipe.id, skipped=skipped)
     return with_labels(df[good], probs, scale, columns, facts | (meta or {}))
 
-# %% ../../nbs/32_training.learner.ipynb #99017412
+# %% ../../nbs/32_training.learner.ipynb #2bd443a9
 RECIPES = {
     "default": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=320, resize="pad", pool="avg+max+std",
                     taps=["stage3", "stage4", "final"], drop_rate=0.5, augment={"flip": 1.0}, views=2,
@@ -310,10 +310,15 @@ RECIPES = {
                       label_smoothing=0.05, optimizer="adamw", weight_decay=0.05, epochs=10, lr=[5e-5, 2e-3],
                       schedule="one_cycle"),
     "violence": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=224, resize="squash", pool="avg",
-                     taps=["final"], streams=["frame", "motion"], num_frames=16, fps=10., hop=0.5, reduce="max",
-                     head="recurrent_hybrid", drop_rate=0.35, recurrent_drop=0.2, augment="violence", views=3,
-                     batch_size=32, loss="focal", gamma=3., optimizer="adamw", weight_decay=0.003, epochs=20, lr=1e-3,
+                     taps=["final"], streams=["motion"], num_frames=20, fps=10., hop=0.5, reduce="max",
+                     head="frame_pool", stats="mean+std", drop_rate=0.5, augment="violence", views=3,
+                     batch_size=32, loss="ce", optimizer="adamw", weight_decay=0.1, epochs=20, lr=2e-3,
                      schedule="one_cycle"),
+    "violence-hybrid": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=224, resize="squash", pool="avg",
+                            taps=["final"], streams=["frame", "motion"], num_frames=16, fps=10., hop=0.5, reduce="max",
+                            head="recurrent_hybrid", drop_rate=0.35, recurrent_drop=0.2, augment="violence", views=3,
+                            batch_size=32, loss="focal", gamma=3., optimizer="adamw", weight_decay=0.003, epochs=20,
+                            lr=1e-3, schedule="one_cycle"),
     "severity": dict(network="r3d_18", pretrained=True, size=224, resize="squash", num_frames=16, fps=10., hop=0.5,
                      reduce="max", drop_rate=0.3, augment="violence", multiplier=3, batch_size=8, loss="ce",
                      class_weight_power=0.5, optimizer="adamw", weight_decay=1e-4, epochs=50, lr=1e-4,
@@ -321,7 +326,7 @@ RECIPES = {
                      split_uncertified="80,10,0,10"),
 }
 
-# %% ../../nbs/32_training.learner.ipynb #44ba4564
+# %% ../../nbs/32_training.learner.ipynb #f505b232
 _STEPS = {"backbone": create_backbone, "model": ImageClassifier, "freeze": freeze, "images": ImageRecipe,
           "loaders": image_dls, "learner": make_learner, "fit": fit}
 _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df", "scale", "recipe", "mean", "std",
@@ -329,6 +334,7 @@ _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df"
 _KEYS = {step: [k for k in inspect.signature(f).parameters if k not in _GIVEN] for step, f in _STEPS.items()}
 _KEYS |= {"data": ["split", "split_uncertified"],  # percent for train, valid, calibration, test; with --no-certify
           "features": ["views"],  # pictures or clips a training item counts for when features are cached
+          "defects": ["defects", "each"],  # of `data.defects.add_defects`
           "clip": ["num_frames", "fps", "hop"], "video": ["streams", "reduce"], "clips": ["multiplier"],
           "network": ["network", "backbone", "backbone_weights", "alpha"],
           "head": ["head", "stats", "fusion", "compress", "units", "recurrent_drop"]}
@@ -336,7 +342,7 @@ _KEYS |= {"data": ["split", "split_uncertified"],  # percent for train, valid, c
 def recipe_steps(
     recipe="default", # a name in `RECIPES`, or such a dictionary
     **changes, # keys to change
-) -> dict: # step ('backbone', 'model', 'freeze', 'images', 'loaders', 'features', 'learner', 'fit') to arguments
+) -> dict: # step ('backbone', 'model', 'freeze', 'images', 'loaders', 'features', 'defects', 'learner', 'fit') to keys
     "A recipe sorted by the functions that take its keys; `InputError` for an unknown name or key"
     if isinstance(recipe, str) and recipe not in RECIPES:
         near = difflib.get_close_matches(recipe, RECIPES, n=1)

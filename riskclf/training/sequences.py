@@ -29,14 +29,14 @@ from .learner import fit, make_learner, recipe_steps
 from .loaders import check_training_data
 from .monitor import ClassMonitor
 
-# %% ../../nbs/33d_training.sequences.ipynb #e4ed0463
+# %% ../../nbs/33d_training.sequences.ipynb #139d9f83
 class SequenceExtractor:
     "Videos in, the features of their frames out"
     def __init__(self,
         extractor:FeatureExtractor, # of the frozen encoder
         recipe:VideoRecipe, # its streams, frame rate and geometry
     ):
-        if extractor.recipe != recipe.image: raise InputError("the extractor was made for another geometry than the clips")
+        if extractor.recipe != recipe.image: raise InputError("the extractor was made for another geometry than clips")
         if not recipe.streams: raise InputError("there is nothing to extract: the recipe names no streams")
         self.extractor, self.recipe = extractor, recipe
 
@@ -210,7 +210,7 @@ class SequenceLoader(DataLoader):
             rows, targets = zip(*(self.dataset[int(k)] for k in order[i:i+self.bs]))
             yield *pad_sequences(rows), torch.stack(targets)
 
-# %% ../../nbs/33d_training.sequences.ipynb #10051827
+# %% ../../nbs/33d_training.sequences.ipynb #2661d7c0
 def sequence_dls(
     df, # manifest with `item`, `label` (or `label_<class>`) and `split`
     sequences, # one list of views an item in the order of df, None for files that cannot be read
@@ -231,7 +231,8 @@ def sequence_dls(
     for split in ("train", "valid"):
         rows = np.flatnonzero(good & (df["split"] == split).to_numpy())
         train = split == "train"
-        data = SequenceRows([sequences[i] for i in rows], targets[rows], df["item"].iloc[rows].tolist(), clip, train, seed)
+        mine, names = [sequences[i] for i in rows], df["item"].iloc[rows].tolist()
+        data = SequenceRows(mine, targets[rows], names, clip, train, seed)
         loaders.append(SequenceLoader(data, batch_size if train else 128, train, seed))
     dls = DataLoaders(*loaders, device=torch.device("cpu"))
     dls.notes, dls.scale = notes, scale
