@@ -134,7 +134,7 @@ def _resized(image, shape):
     if image.shape == shape: return image
     return np.asarray(Image.fromarray(image).resize((shape[1], shape[0]), Image.BILINEAR))
 
-# %% ../../nbs/16a_data.movement.ipynb #a3cf0011
+# %% ../../nbs/16a_data.movement.ipynb #e3c20d8c
 class ActorsMotion:
     "Takes frames one at a time and gives for each the movement inside the square around what moves, a bit later"
     block, before, after = 5, 10, 5 # frames that share a square, and those around them that it is found from
@@ -180,4 +180,4 @@ class ActorsMotion:
         k = max(k, self.gap - self.first)
         if k >= len(seen): return np.zeros_like(seen[0].frame) # too short for a difference
         now, then = (_inside(seen[i], self.square, origin) for i in (k, k - self.gap))
-        return _resized(np.where(now > then, now - then, then - now), seen[k].frame.shape)
+        return _resized(np.maximum(now, then) - np.minimum(now, then), seen[k].frame.shape)
