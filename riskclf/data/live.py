@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['live_frames']
 
-# %% ../../nbs/16c_data.live.ipynb #68fb17e7
+# %% ../../nbs/16c_data.live.ipynb #a9b0cb32
 import os
 import stat
 import sys
@@ -14,6 +14,8 @@ from collections import deque
 from itertools import count
 from pathlib import Path
 from time import monotonic
+
+from fastcore.basics import patch
 
 from ..core import InputError
 from .frames import VideoError, _Shape, _shown, _Video
@@ -93,7 +95,7 @@ class _Room:
         if self.max_delay_s is None: return 0
         return sum(monotonic() - since > self.max_delay_s for _, since in self.waiting)
 
-# %% ../../nbs/16c_data.live.ipynb #101a48b1
+# %% ../../nbs/16c_data.live.ipynb #d830a6ef
 def _can_call_again(source):
     if hasattr(source, "read") or source == "-": return False
     text = os.fspath(source) if not isinstance(source, int) else str(source)
@@ -120,31 +122,6 @@ class _Reading:
             self.room.is_patient, failed = True, failed + 1
             if not self.room.rest(min(30, self.first_wait_s*2**(failed - 1))): return self.room.leave()
 
-    def _connection(self):
-        "How many pictures one connection gave, whether it was to a file, and what it ended with"
-        seen, came, is_file, since = dict(notes=[], gaps=[], damaged=0), 0, False, 0.
-        try:
-            container, name = _open_live(self.source, self.timeout_s)
-            shape, last, image = _Shape(self.size), None, None
-            with _Video(name, seen, 1, dict(max_duration_s=float("inf")), container) as video:
-                is_file = video.declared is not None
-                video.longest, video.declared, video.can_leap = None, None, False
-                for t, frame in _shown(video, (k/self.fps for k in count())):
-                    if frame is not last: last, image = frame, shape(frame)
-                    if not came: since = self._begin()
-                    came, self.time = came + 1, since + t
-                    self._note(seen, since, seen["gaps"][:-1])  # the last one may still grow
-                    del seen["gaps"][:-1]
-                    if not self.room.put((self.time, image)): break
-            error = None
-        except InputError as e: error = e
-        except Exception as e:  # whatever FFmpeg, a driver or a broken pipe raises ends the reading, with its reason
-            error = VideoError("unreadable", f"{self.source} cannot be read live: {e}")
-        self._note(seen, since, seen["gaps"])
-        self.damaged = self.report["damaged"]
-        self.report["notes"] += [n for n in seen["notes"] if n not in self.report["notes"]]
-        return came, is_file, error
-
     def _begin(self):
         "When the pictures of a connection begin, in seconds from the first picture of all"
         self.room.is_patient = False
@@ -157,6 +134,33 @@ class _Reading:
     def _note(self, seen, since, gaps):
         self.report["damaged"] = self.damaged + seen["damaged"]
         self.report["gaps"] += [(since + a, since + b) for a, b in gaps]
+
+# %% ../../nbs/16c_data.live.ipynb #35e0fa30
+@patch
+def _connection(self:_Reading):
+    "How many pictures one connection gave, whether it was to a file, and what it ended with"
+    seen, came, is_file, since = dict(notes=[], gaps=[], damaged=0), 0, False, 0.
+    try:
+        container, name = _open_live(self.source, self.timeout_s)
+        shape, last, image = _Shape(self.size), None, None
+        with _Video(name, seen, 1, dict(max_duration_s=float("inf")), container) as video:
+            is_file = video.declared is not None
+            video.longest, video.declared, video.can_leap = None, None, False
+            for t, frame in _shown(video, (k/self.fps for k in count())):
+                if frame is not last: last, image = frame, shape(frame)
+                if not came: since = self._begin()
+                came, self.time = came + 1, since + t
+                self._note(seen, since, seen["gaps"][:-1])  # the last one may still grow
+                del seen["gaps"][:-1]
+                if not self.room.put((self.time, image)): break
+        error = None
+    except InputError as e: error = e
+    except Exception as e:  # whatever FFmpeg, a driver or a broken pipe raises ends the reading, with its reason
+        error = VideoError("unreadable", f"{self.source} cannot be read live: {e}")
+    self._note(seen, since, seen["gaps"])
+    self.damaged = self.report["damaged"]
+    self.report["notes"] += [n for n in seen["notes"] if n not in self.report["notes"]]
+    return came, is_file, error
 
 # %% ../../nbs/16c_data.live.ipynb #f87842de
 def live_frames(
