@@ -29,7 +29,7 @@ from .models.heads import FLIPS
 from .models.image import export_graph, graph_module, save_model, to_openvino
 from .models.video import export_video_graphs, save_video_model
 
-# %% ../nbs/77b_kinds.ipynb #c36ae5f6
+# %% ../nbs/77b_kinds.ipynb #32b84ea2
 @contextlib.contextmanager
 def without_warnings():
     "Drop warnings, and undo what is done to their filters; around imports only"
@@ -37,8 +37,10 @@ def without_warnings():
 
 def _balance(model, df, features, scale, recipe, seed, changes):
     "Move the cut between the classes to where out-of-fold predictions want it"
-    with without_warnings(): from riskclf.training.balance import add_bias, balance_bias, out_of_fold
-    good = (df["split"] == "train").to_numpy() & ~np.isnan(features[:, 0]).any(axis=1)  # valid stays unseen by the bias
+    with without_warnings():
+        from riskclf.training.balance import add_bias, balance_bias, out_of_fold
+        from riskclf.training.heads import readable
+    good = (df["split"] == "train").to_numpy() & readable(features)  # valid stays unseen by the bias
     rows = df[good].reset_index(drop=True)
     real = rows["defect"].isna().to_numpy() if "defect" in rows else np.ones(len(rows), dtype=bool)
     folds = min(5, rows[real].groupby("label")["group"].nunique().min())
