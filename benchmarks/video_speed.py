@@ -26,6 +26,7 @@ import numpy as np
 import skimage.data
 import torch
 from PIL import Image
+from said import say, store
 from torchvision import transforms
 
 from riskclf.core import threads
@@ -40,13 +41,6 @@ from riskclf.models.temporal import create_sequence_model
 from riskclf.models.video import VideoClassifier, export_video_graphs
 
 SIZE = 224
-SAID = []
-
-
-def say(text):
-    "Print a line and keep it for the results file"
-    print(text, flush=True)
-    SAID.append(text)
 
 
 def film(n, seed):
@@ -235,8 +229,7 @@ def main():
             report(streams, measure(folder, files, streams, repeats, loop_windows))
         if not args.no_memory: memory(folder, (1, 10) if args.quick else (1, 10, 60))
     if args.quick or args.no_speed: return
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text("# video_speed.py\n\n" + "\n".join(SAID) + "\n")
+    store(args.out)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 __all__ = ['FeatureRows', 'FeatureLoader', 'training_features', 'feature_dls', 'feature_learner', 'feature_predictions',
            'train_features']
 
-# %% ../../nbs/33b_training.heads.ipynb #6cb40c44
+# %% ../../nbs/33b_training.heads.ipynb #b736cb54
 import numpy as np
 import torch
 from fastai.data.core import DataLoaders
@@ -19,7 +19,7 @@ from ..models.image import ImageClassifier
 from .cache import FeatureCache
 from .features import FeatureExtractor, FeatureSet, cache_obstacle, cached_features
 from .learner import build_model, fit, make_learner, recipe_steps, with_labels
-from .loaders import check_training_data
+from .loaders import check_training_data, class_targets
 from .monitor import ClassMonitor
 
 # %% ../../nbs/33b_training.heads.ipynb #e6be2068
@@ -60,7 +60,7 @@ class FeatureLoader(DataLoader):
             rows = order[i:i+self.bs]
             yield x[rows, view[rows]].float(), y[rows]
 
-# %% ../../nbs/33b_training.heads.ipynb #bc06c569
+# %% ../../nbs/33b_training.heads.ipynb #eb6e0c47
 def training_features(
     df, # manifest with `item`, `path` and `split`
     extractor:FeatureExtractor, # from model and recipe
@@ -95,10 +95,7 @@ def feature_dls(
     good = ~np.isnan(features[:, 0]).any(axis=1)
     notes = check_training_data(df[good], scale)
     if not good.all(): notes.append(f"{(~good).sum()} items were skipped, their files cannot be read")
-    member = df[[f"label_{n}" for n in scale.names]].to_numpy() == 1 if scale.multilabel else (
-        df["label"].to_numpy(dtype=object)[:, None] == np.array(scale.names, dtype=object))
-    targets = member.astype(np.float32) if scale.multilabel else member.argmax(axis=1)
-    loaders = []
+    targets, loaders = class_targets(df, scale), []
     for split in ("train", "valid"):
         rows = good & (df["split"] == split).to_numpy()
         x = features[rows] if split == "train" else features[rows, :1]
