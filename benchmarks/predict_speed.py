@@ -31,6 +31,7 @@ import skimage.data
 import timm
 import torch
 from PIL import Image
+from said import say, store
 from torchvision import transforms
 
 from riskclf.commands import labelled_data
@@ -47,13 +48,6 @@ from riskclf.models.backbones import create_backbone
 from riskclf.models.image import ImageClassifier, export_graph
 
 SIZE = 224
-SAID = []
-
-
-def say(text):
-    "Print a line and keep it for the results file"
-    print(text, flush=True)
-    SAID.append(text)
 
 
 def make_files(folder, n, seed=0):
@@ -263,8 +257,7 @@ def main():
         if args.cost: cost(*args.cost, folder)
         if not args.no_memory: memory(folder / args.models[0], files, folder, sizes)
     if args.quick: return
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text("# predict_speed.py\n\n" + "\n".join(SAID) + "\n")
+    store(args.out)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@
 __all__ = ['ImageClassifier', 'attention', 'freeze', 'split_params', 'param_groups', 'model_config', 'save_model', 'load_model',
            'graph_module', 'to_openvino', 'export_graph']
 
-# %% ../../nbs/22_models.image.ipynb #ee27e79a
-import json
+# %% ../../nbs/22_models.image.ipynb #beb7471a
 import os
 import tempfile
 import warnings
@@ -15,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
-from ..core import InputError, atomic_path
-from .backbones import Backbone, create_backbone, stages
+from ..core import InputError
+from .backbones import Backbone, create_backbone, read_settings, save_weights, stages
 from .graph import Graph
 from .heads import FLIPS, AttentionPool, FlattenMap, FlipHead, Head, PatchHead, Pool
 
@@ -140,7 +138,7 @@ def param_groups(
     parts = split_params(model)
     return [dict(params=p, lr=lr * decay ** (len(parts) - 1 - i)) for i, p in enumerate(parts)]
 
-# %% ../../nbs/22_models.image.ipynb #d0246307
+# %% ../../nbs/22_models.image.ipynb #01a00e08
 def model_config(
     model:ImageClassifier, # any
 ) -> dict: # JSON values
@@ -154,17 +152,15 @@ def save_model(
     path, # file ending in .safetensors, str or Path
 ):
     "Write weights and settings, whole or not at all"
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    with atomic_path(path) as tmp: save_file(tensors, str(tmp), {"riskclf": json.dumps(model_config(model))})
+    save_weights(model, path, model_config(model))
 
 def load_model(
     path, # from `save_model`, str or Path
 ) -> ImageClassifier: # in eval mode
     "The classifier in a file; `InputError` when the file is none of ours"
-    if not Path(path).is_file(): raise InputError(f"{path} does not exist")
-    with safe_open(str(path), "pt") as f: about = (f.metadata() or {}).get("riskclf")
-    if about is None: raise InputError(f"{path} was not written by save_model: use weights=FILE of create_backbone")
-    config = json.loads(about)
+    config = read_settings(path)
+    if "model_name" not in config:
+        raise InputError(f"{path} was not written by save_model: use weights=FILE of create_backbone")
     backbone = create_backbone(config.pop("model_name"), pretrained=False, img_size=config.pop("img_size"))
     model = ImageClassifier(backbone, **config)
     model.load_state_dict(load_file(str(path)))

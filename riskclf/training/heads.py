@@ -6,7 +6,7 @@
 __all__ = ['FeatureRows', 'FeatureLoader', 'training_features', 'readable', 'feature_dls', 'feature_learner', 'head_logits',
            'feature_predictions', 'train_features']
 
-# %% ../../nbs/33b_training.heads.ipynb #6cb40c44
+# %% ../../nbs/33b_training.heads.ipynb #b736cb54
 import numpy as np
 import torch
 from fastai.data.core import DataLoaders
@@ -19,7 +19,7 @@ from ..models.image import ImageClassifier
 from .cache import FeatureCache
 from .features import FeatureExtractor, FeatureSet, cache_obstacle, cached_features
 from .learner import build_model, fit, make_learner, recipe_steps, with_labels
-from .loaders import check_training_data
+from .loaders import check_training_data, class_targets
 from .monitor import ClassMonitor
 
 # %% ../../nbs/33b_training.heads.ipynb #4341c48b
@@ -66,7 +66,7 @@ class FeatureLoader(DataLoader):
             rows = order[i:i+self.bs]
             yield x[self.dataset.rows[rows], view[rows]], y[rows]
 
-# %% ../../nbs/33b_training.heads.ipynb #daaa8988
+# %% ../../nbs/33b_training.heads.ipynb #20e57f50
 def training_features(
     df, # manifest with `item`, `path` and `split`
     extractor:FeatureExtractor, # from model and recipe
@@ -107,10 +107,7 @@ def feature_dls(
     good = readable(features)
     notes = check_training_data(df[good], scale)
     if not good.all(): notes.append(f"{(~good).sum()} items were skipped, their files cannot be read")
-    member = df[[f"label_{n}" for n in scale.names]].to_numpy() == 1 if scale.multilabel else (
-        df["label"].to_numpy(dtype=object)[:, None] == np.array(scale.names, dtype=object))
-    targets = member.astype(np.float32) if scale.multilabel else member.argmax(axis=1)
-    loaders = []
+    targets, loaders = class_targets(df, scale), []
     for split in ("train", "valid"):
         rows, is_train = np.flatnonzero(good & (df["split"] == split).to_numpy()), split == "train"
         mine = FeatureRows(features, targets[rows], df["item"].iloc[rows], rows)
