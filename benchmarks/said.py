@@ -18,6 +18,6 @@ def store(path):
     parts |= {name: "\n".join(lines) for name, lines in SAID.items() if name}
     head = "\n".join(SAID[""]) if "" in SAID else head.split("\n", 1)[-1]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"# {sys.argv[0].rpartition('/')[2]}\n\n{head.strip()}\n"
-                    + "".join(f"\n## {name}\n\n{text.strip()}\n" for name, text in sorted(parts.items(), reverse=True)),
-                    encoding="utf-8")
+    text = [f"# {sys.argv[0].rpartition('/')[2]}", head.strip()]
+    text += [f"## {name}\n\n{lines.strip()}" for name, lines in sorted(parts.items(), reverse=True)]
+    path.write_text("\n\n".join(filter(None, text)) + "\n", encoding="utf-8")
