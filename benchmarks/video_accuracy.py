@@ -577,11 +577,11 @@ semicolon the statistics over time (mean and spread where it says nothing), the 
 or the head. "The 30 clips" are those that the shape of the picture would have given away."""
 PAIRED = """The same folds, paired; p: how often the gain is as large when sources swap the two methods at random.
 *Chosen* is, in each training fold anew, what had the lowest loss on inner folds, out of all rows but the stacked one.
-*{named}* was named before it was run,
+*{named}* was named before it was judged,
 with equal weights: nothing about it is chosen. The other rows were looked at together, so the best of them is a little
 too good. Even the choice is not wholly blind: crop and actors came of a look at out-of-fold errors on these clips, and
 the second list of ideas (larger encoders, mirrored pictures, means of heads, more streams) was written down and
-committed before any of it was run, by someone who knew the figures of the first. Only clips from new sources can
+committed before any of it was judged, by someone who knew the figures of the first. Only clips from new sources can
 confirm the gain."""
 
 def paired_rows(stats, rest, logits, base, shown, targets, groups):
