@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['REDUCES', 'stream_gap', 'stream_images', 'VideoRecipe', 'Window', 'WindowBuffer', 'slide', 'Segment', 'recipe_frames']
 
-# %% ../../nbs/16b_data.sequences.ipynb #1174267f
+# %% ../../nbs/16b_data.sequences.ipynb #f0ea5d21
 from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,49 +14,60 @@ import numpy as np
 
 from ..core import InputError, hash_json
 from .frames import VideoError, iter_frames
+from .movement import ActorsMotion
 from .video import ClipRecipe
 
-# %% ../../nbs/16b_data.sequences.ipynb #edf987ab
+# %% ../../nbs/16b_data.sequences.ipynb #5aa0d8c5
+_FARTHEST_GAPS = dict(motion=100, actors=9)
+
 def stream_gap(
-    stream:str, # 'frame', 'motion', or 'motion:3' for the difference to the third frame before
+    stream:str, # 'frame'; 'motion' or 'actors'; 'motion:3' for the difference to the third frame before
 ) -> int: # how many frames back it looks, 0 for the frame itself
     "How far a stream looks back; `InputError` for a name that is none"
     if stream == "frame": return 0
     kind, _, gap = str(stream).partition(":")
-    if kind != "motion" or (gap and not (gap.isdigit() and 1 <= int(gap) <= 100)):
-        raise InputError(f"stream {stream!r} is not known: wanted 'frame', 'motion' or 'motion:3'")
+    if kind not in _FARTHEST_GAPS or (gap and not (gap.isdigit() and 1 <= int(gap) <= _FARTHEST_GAPS[kind])):
+        raise InputError(f"stream {stream!r} is not known: wanted 'frame', 'motion', 'motion:3' or 'actors'")
     return int(gap or 1)
 
-def _difference(a, b): return np.where(a > b, a - b, b - a)
+class _Motion:
+    "Takes frames one at a time and gives for each its difference to an earlier one, or itself"
+    def __init__(self, gap): self.gap, self.past, self.early = gap, deque(maxlen=gap + 1), 0
 
+    def push(self, frame):
+        self.past.append(frame)
+        if not self.gap: return [frame]
+        if len(self.past) <= self.gap:
+            self.early += 1
+            return []
+        then, early, self.early = self.past[0], self.early, 0
+        return [np.where(frame > then, frame - then, then - frame)]*(early + 1)
+
+    def finish(self): return [np.zeros_like(f) for f in self.past][:self.early]
+
+def _stream(name):
+    gap = stream_gap(name)
+    return ActorsMotion(gap) if name.startswith("actors") else _Motion(gap)
+
+# %% ../../nbs/16b_data.sequences.ipynb #0ea886dc
 def stream_images(
     frames, # iterable of (time in seconds, uint8 (h, w, 3)), all of one size
     streams=("frame", "motion"), # names, as in `stream_gap`
     most_s:float=None, # after a pause longer than this in seconds everything begins afresh; never by default
 ): # yields (time, uint8 (streams, h, w, 3)), as many as there are frames
     "The pictures that an encoder gets for each frame"
-    gaps = [stream_gap(s) for s in streams]
-    past, early, last = deque(maxlen=max(gaps, default=0) + 1), [], None
-    def pictures(now):
-        return [past[-1 - g] if not g else _difference(now, past[-1 - g]) if len(past) > g else None for g in gaps]
-    def ripe(later=None):
-        "Early frames whose movement is known by now; `later` fills the gaps that are left"
-        while early and (later is not None or all(p is not None for p in early[0][1])):
-            time, found = early.pop(0)
-            yield time, np.stack([p if p is not None else later for p in found])
+    made, times, ready, last = [_stream(s) for s in streams], deque(), [deque() for _ in streams], None
+    def ripe(which):
+        for stream, pictures in zip(made, ready): pictures.extend(which(stream))
+        while times and all(ready): yield times.popleft(), np.stack([pictures.popleft() for pictures in ready])
     for time, frame in frames:
         if last is not None and most_s is not None and time - last > most_s:
-            yield from ripe(np.zeros_like(frame))
-            past.clear()
+            yield from ripe(lambda s: s.finish())
+            made = [_stream(s) for s in streams]
         last = time
-        past.append(frame)
-        made = pictures(frame)
-        for _, waiting in early:
-            for k, p in enumerate(made):
-                if p is not None and waiting[k] is None: waiting[k] = p
-        early.append((time, made))
-        yield from ripe()
-    yield from ripe(np.zeros_like(past[-1]) if past else None)
+        times.append(time)
+        yield from ripe(lambda s, f=frame: s.push(f))
+    yield from ripe(lambda s: s.finish())
 
 # %% ../../nbs/16b_data.sequences.ipynb #ec033735
 REDUCES = ("max", "mean")
