@@ -21,6 +21,7 @@ import numpy as np
 
 from riskclf.core import hash_json
 from riskclf.data.manifest import load_manifest
+from riskclf.data.sequences import stream_images
 from riskclf.data.splits import grouped_folds, random_folds
 from riskclf.data.video import VIDEO_DECODER, iter_frames
 from riskclf.evaluation.intervals import (
@@ -125,6 +126,9 @@ def actors(x, share=0.6, size=SIZE):
         if total.max() >= share * c[-1, -1]: break
     i, j = 4 * np.array(np.unravel_index(total.argmax(), total.shape))
     return resized(x[:, i:i+4*w, j:j+4*w], size)
+def shipped(x):
+    "The library's stream 'actors': a square found anew for each half second, fit for recordings without an end"
+    return np.concatenate([pictures for _, pictures in stream_images(enumerate(x), ["actors"])])
 def _windows(n, width=10, hop=5):
     width = min(width, n)
     return [slice(i, i + width) for i in range(0, n - width + 1, hop)]
@@ -176,6 +180,7 @@ STREAMS = {
     "steady crop motion:2": Stream(448, lambda x: movement(busiest(steady(x)), 2), 2),
     "actors": Stream(448, lambda x: actors(steady(x)), 2),
     "actors motion:2": Stream(448, lambda x: movement(actors(steady(x)), 2), 2),
+    "shipped actors": Stream(224, shipped),
 }
 VIEWS = ("motion", "crop motion", "actors motion")  # of the whole, of where most moves, of whoever moves
 for _e, _s in [*ENCODERS.items()][1:]:
@@ -313,6 +318,8 @@ IDEAS = {
     "steady motion, actors motion:2": blocks("steady motion", "actors motion:2"),
     "actors, actors motion, actors motion:2": blocks("actors", "actors motion", "actors motion:2"),
     "motion, actors motion:2; taps stage4, final": blocks("motion", "actors motion:2", taps=ALL),
+    "motion, shipped actors": blocks("motion", "shipped actors"),
+    "motion, crop motion, shipped actors": blocks("motion", "crop motion", "shipped actors"),
     f"{THREE}; both ways": blocks(*BOTH_WAYS),
     **{f"{THREE}; {e}": of_encoders(VIEWS, e) for e in ("lite1", "lite2")},
     f"{THREE}; lite0, lite1, lite2": of_encoders(VIEWS, *ENCODERS),
