@@ -4,8 +4,8 @@
 
 DATA_FOLDER holds fire_cair, magnetic_tile and neu_seg. A fold's test groups are seen once, at the end: standardisation,
 head and bias come from the other folds. Prints a line a task and recipe, and the paired difference of each recipe to
-the first one, and writes them to results/accuracy.md (all figures, with the recall of each class, to accuracy.json). A
-recipe is a name, or JSON changes of the default one, as '{"flips": "h"}', or of a named one, as 'surface {"flips": ""}'.
+the first one, and writes them to results/accuracy.md (all figures, with the recall of each class, to accuracy.json).
+A recipe is a name, or JSON changes of the default one, as '{"flips": "h"}', or of a named one, as 'surface {"flips": ""}'.
 """
 import argparse
 import json
@@ -46,7 +46,7 @@ def head_fold(head, df, scale, recipe, features, train, test, seed, inner_folds)
 
 
 def run(task, recipe, data, cache, repeats, inner_folds, folds=5):
-    "Figures of a recipe: of every item judged out of fold, one set a repeat"
+    "Figures of a recipe, one set a repeat, and what was said of every item out of fold"
     from riskclf.data.defects import add_defects
     from riskclf.training.cache import FeatureCache
     from riskclf.training.features import FeatureExtractor, cached_features
@@ -79,8 +79,9 @@ def run(task, recipe, data, cache, repeats, inner_folds, folds=5):
             rows.append(dict(repeat=r, bias=name, **figures,
                              recall={c: m["per_class"][c]["recall"]["value"] for c in scale.names}))
     groups = {c: int(df[df["label"] == c]["group"].nunique()) for c in scale.names}
+    took = dict(extract_seconds=round(extract_s, 1), train_seconds=round(time.perf_counter() - start, 1))
     return dict(task=task, recipe=recipe, items=len(df), groups=groups, folds=folds, repeats=repeats,
-                extract_seconds=round(extract_s, 1), train_seconds=round(time.perf_counter() - start, 1), rows=rows), said
+                rows=rows, **took), said
 
 
 def gains(said, first):
