@@ -5,7 +5,8 @@
 DATA_FOLDER holds fire_cair, magnetic_tile and neu_seg. A fold's test groups are seen once, at the end: standardisation,
 head and bias come from the other folds. Prints a line a task and recipe, and the paired difference of each recipe to
 the first one, and writes them to results/accuracy.md (all figures, with the recall of each class, to accuracy.json).
-A recipe is a name, or JSON changes of the default one, as '{"flips": "h"}', or of a named one, as 'surface {"flips": ""}'.
+A recipe is a name, or JSON changes of the default one, as '{"flips": "h"}', or of a named one, as
+'surface {"flips": ""}'.
 """
 import argparse
 import json
