@@ -22,7 +22,7 @@ from .learner import build_model, fit, make_learner, recipe_steps, with_labels
 from .loaders import check_training_data, class_targets
 from .monitor import ClassMonitor
 
-# %% ../../nbs/33b_training.heads.ipynb #9ee28e2a
+# %% ../../nbs/33b_training.heads.ipynb #bac7169d
 class FeatureRows:
     "Features of some items in memory, with targets"
     def __init__(self,
@@ -38,8 +38,8 @@ class FeatureRows:
 
     def __len__(self): return len(self.items)
     def __getitem__(self, i): return self.features[self.rows[i], 0].float(), self.targets[i]
-    def first_views(self, most_bytes=5e8): # float (k, D), of all, or of items at even distance where that is too much
-        "View 0, to take statistics from"
+    def first_views(self, most_bytes=5e8): # float (k, D)
+        "View 0 of all items, or of items at even distances where that is too much, to take statistics from"
         size = self.features[:1, 0].nbytes * len(self)
         return self.features[self.rows[::max(1, -(-size // int(most_bytes)))], 0]
 
