@@ -42,17 +42,20 @@ def _plan(prepared, max_miss_rate, confidence, unit, **wish):
             f"groups, there are {n}" + ("" if n >= needed else f", which prove {best:.1%} at best"))
     return [text, *filter(None, [levels.text])], plan
 
-# %% ../nbs/80_workflow.ipynb #4712508c
+# %% ../nbs/80_workflow.ipynb #7b114859
 def _copies(prepared):
     "Lines on copies of pictures, and the same as JSON values"
     from riskclf.data.duplicates import find_duplicates, summarize_duplicates
     pairs = find_duplicates(prepared.df)
-    counts, across = summarize_duplicates(pairs), pairs[~pairs["same_label"]] if "same_label" in pairs else pairs[:0]
-    text = (f"{len(pairs)} pairs of copies, {counts.get('across_classes', 0)} of them in different classes, "
+    counts, copies = summarize_duplicates(pairs), pairs[pairs["kind"] != "scene"]
+    across = copies[~copies["same_label"]] if "same_label" in pairs else copies[:0]
+    text = (f"{len(copies)} pairs of copies, {counts.get('across_classes', 0)} of them in different classes, "
             f"{counts.get('across_splits', 0)} in different splits")
+    if "scene" in counts: text += f"; {counts['scene']} pairs of videos look alike in their middle, mostly one place"
     told = [f"same picture, two classes: {r.item_a} and {r.item_b} ({r.kind})" for r in across[:10].itertuples()]
     return ([text, *told],
-            dict(copies=len(pairs), copies_across_classes=across[["item_a", "item_b", "kind"]].to_dict("records"),
+            dict(copies=len(copies), scenes=counts.get("scene", 0),
+                 copies_across_classes=across[["item_a", "item_b", "kind"]].to_dict("records"),
                  copies_across_splits=counts.get("across_splits", 0)))
 
 def _shortcuts(prepared):
@@ -274,7 +277,7 @@ def _by_condition(preds, df, bundle, conditions, out):
     return ["largest gaps between conditions:", gaps.to_string(index=False)], dict(
         condition_gaps=json.loads(gaps.to_json(orient="records")))
 
-# %% ../nbs/80_workflow.ipynb #bb0250c7
+# %% ../nbs/80_workflow.ipynb #768bcb79
 def evaluate(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes
@@ -290,23 +293,22 @@ def evaluate(
     "Metrics with intervals, predictions, pictures, failures and a page of misses, of a bundle on labelled data"
     from riskclf.deployment.bundle import load
     from riskclf.deployment.runtime import find_seen
-    from riskclf.misses import page_of_misses
+    from riskclf.misses import keep_features, page_of_misses
     from riskclf.pipeline import report, score_items, take_actions
     b = load(bundle)
-    if b.task == "video" and conditions == "measured":
-        raise InputError("conditions are measured on pictures: name columns of the manifest for videos")
     p = labelled_data(b, data, classes, column)
     seen = find_seen(b, p.df)
     fresh = p.df if allow_seen else p.df[[not s for s in seen]]
     if not len(fresh):
         raise InputError(f"all {len(p.df)} items were seen in training: bring new ones, or add --allow-seen")
-    preds = score_items(b, fresh, make_folder(out))
+    keep = keep_features(b)
+    preds = score_items(b, fresh, make_folder(out), keep=keep)
     notes = [*p.notes, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
              + (", and are kept" if allow_seen else ", and are left out")]
     metrics = report(preds, b.policy, b.calibrator, out, p.df, b.promises)
     more, found = _by_condition(preds, fresh, b, conditions, Path(out))
     actions = take_actions(preds, b.policy, b.promises)
-    missed, about = page_of_misses(b, preds, actions, p, seen, out, neighbours, column)
+    missed, about = page_of_misses(b, preds, actions, p, seen, out, neighbours, column, keep)
     found |= about
     metrics |= dict(bundle_id=b.id, seen=sum(map(bool, seen)), notes=notes, **found)
     write_json(Path(out)/"metrics.json", metrics)
