@@ -6,13 +6,14 @@
 __all__ = ['choose_policy', 'Proven', 'prove', 'measure_bins', 'fit_check', 'unlike_rate', 'list_packages', 'measure_speed',
            'measure_memory', 'measure_limits', 'measure_factors', 'card_facts', 'Packed', 'pack']
 
-# %% ../nbs/79_packing.ipynb #c8084a12
+# %% ../nbs/79_packing.ipynb #73f95758
 import json
 import platform
 import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,11 +140,13 @@ def list_packages(
     try: return make_sbom(name=name, graph_hash=sha256_file(onnx_path), task=task), ""
     except InputError as e: return None, str(e)
 
-# %% ../nbs/79_packing.ipynb #9efe1acb
-def _sample(preds, df, most=96, one_a_group=False):
+# %% ../nbs/79_packing.ipynb #06576660
+def _sample(preds, df, most=96):
     "Rows of the manifest, targets and groups of some judged items, as many unsafe ones as safe ones where possible"
     rows = np.random.default_rng(0).permutation(len(preds))
-    if one_a_group: rows = rows[np.unique(preds.groups[rows], return_index=True)[1]]
+    turn, met = np.zeros(len(rows), int), Counter()
+    for k, group in enumerate(preds.groups[rows]): turn[k], met[group] = met[group], met[group] + 1
+    rows = rows[np.argsort(turn, kind="stable")]  # one of each group, then a second one, and so on
     unsafe = preds.unsafe[rows] if preds.scale.has_alarm else rows % 2 == 0
     rows = np.sort(np.concatenate([rows[unsafe][:most//2], rows[~unsafe][:most//2]]))
     rows = rows[preds.targets[rows] >= 0]
@@ -232,7 +235,7 @@ def measure_factors(
     actions = take_actions(preds, policy)
     return factor_rows(preds, actions, names)
 
-# %% ../nbs/79_packing.ipynb #e9038c21
+# %% ../nbs/79_packing.ipynb #bdafa140
 def card_facts(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
@@ -247,7 +250,7 @@ def card_facts(
 ) -> dict: # for `render_card`
     "Everything on the model card that is no metric"
     df, scale, model = prepared.df, prepared.scale, learnt.model
-    some, targets, groups = _sample(preds, df, *((96,) if learnt.kind.task == "image" else (16, True)))
+    some, targets, groups = _sample(preds, df, 96 if learnt.kind.task == "image" else 16)
     counts = {s: df[df["split"] == s]["label"].value_counts().to_dict() for s in dict.fromkeys(df["split"])}
     notes = policy.notes if policy is not None else ["The scale has no alarm class, so there is no risk to certify"]
     r, how = learnt.report, calibrator.method

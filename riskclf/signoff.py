@@ -34,8 +34,8 @@ def choose_items(
         return rows, dict(fresh=fresh, items=int(rows.sum()), listed=len(df), why=_WHY[why]), split
     raise InputError(f"the model was trained on all {len(df)} items, or on copies of them: bring new ones")
 
-# %% ../nbs/81_signoff.ipynb #11898a13
-def _conditions(df, judged, trained, bins=(), most=300, seed=0):
+# %% ../nbs/81_signoff.ipynb #2872a71a
+def _conditions(df, judged, trained, bins=(), names=None, most=300, seed=0):
     "Conditions from the manifest and from the pixels; the measured ones are cut where training items are, if known"
     import pandas as pd
 
@@ -46,7 +46,8 @@ def _conditions(df, judged, trained, bins=(), most=300, seed=0):
     if not edges and trained.sum() >= 30:
         edges = bin_edges(measure_conditions(df[trained].sample(min(most, trained.sum()), random_state=seed)))
     binned = bin_conditions(measured, edges or bin_edges(measured))
-    named = mine[condition_columns(df)]
+    named = mine[condition_columns(df, names)]
+    binned = binned.drop(columns=[c for c in named if c in binned])
     return pd.concat([mine[["item"]].astype(str), named,
                       binned.drop(columns="item").reset_index(drop=True)], axis=1)
 
@@ -102,8 +103,8 @@ def _run_checklist(bundle, where):
     with atomic_path(where/"CHECKLIST.md") as tmp: tmp.write_text(checklist_text(rows), encoding="utf-8")
     return rows
 
-# %% ../nbs/81_signoff.ipynb #97d3b8f7
-def _gather(b, p, where, heads, cache):
+# %% ../nbs/81_signoff.ipynb #95311d47
+def _gather(b, p, where, heads, cache, names=None):
     "Judge, measure and write what the page is made of; a `Signoff`"
     from riskclf.deployment.promises import load_bins
     from riskclf.deployment.runtime import find_seen, predict_frame
@@ -119,7 +120,7 @@ def _gather(b, p, where, heads, cache):
     metrics = evaluate_to(preds, b.policy, b.calibrator, where, p.df, b.promises)
     judged_as = load_predictions(where/"predictions.parquet").frame  # what was done is written there, and only there
     actions = None if b.policy is None else judged_as["action"].to_numpy(dtype=str)
-    conditions = _conditions(p.df, rows, split == "train", load_bins(b.path))
+    conditions = _conditions(p.df, rows, split == "train", load_bins(b.path), names)
     card = b.path/"reports"/"card.json"
     cuts = {} if b.policy is None else dict(clear_below=b.policy.clear_below, alarm_from=b.policy.alarm_from)
     failures = find_failures(preds, actions, p.df, **cuts)
@@ -144,7 +145,7 @@ def _lead(s, b):
                      "measured, and stands with its interval; what was not measured or not stated is named as "
                      "such.", kind="note")
 
-# %% ../nbs/81_signoff.ipynb #4005c560
+# %% ../nbs/81_signoff.ipynb #a03dd071
 def report(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes; best items that the bundle has not seen
@@ -161,11 +162,13 @@ def report(
     miss_harms:str=None, # who can be harmed by a miss; needed for ethics
     false_alarm_harms:str=None, # who can be harmed by a false alarm; needed for ethics
     contact:str=None, # who answers for the model; needed for ethics
+    conditions:str=None, # columns that are conditions, 'lighting,camera'; by default those with 2 to 12 frequent values
     heads:bool=False, # also train small heads on folds of the data: what random folds read too high, doubtful labels
     cache:str=None, # folder for features, one for the user by default
 ) -> Result:
     "One HTML page for sign-off, and the files that prove it; `InputError` when no item can be judged"
     from riskclf.deployment.bundle import load
+    from riskclf.data.manifest import condition_columns
     from riskclf.doctor import cache_folder
     from riskclf.evaluation.page import make_page
     from riskclf.assurance import SECTIONS
@@ -174,7 +177,8 @@ def report(
     if out.suffix.lower() not in (".html", ".htm"): raise InputError(f"out is {out.name}: name an .html file")
     where = make_folder(out.with_name(out.stem + "_files"))
     p = labelled_data(b, data, classes, column)
-    s = _gather(b, p, where, heads, cache or cache_folder()/"features")
+    condition_columns(p.df, conditions)  # a name that is no column is told at once
+    s = _gather(b, p, where, heads, cache or cache_folder()/"features", conditions)
     given = dict(name=name or Path(data).resolve().name, license=license, source=source, collected=collected,
                  labelled=labelled, people=people, miss_harms=miss_harms, false_alarm_harms=false_alarm_harms,
                  contact=contact)

@@ -42,7 +42,7 @@ def _plan(prepared, max_miss_rate, confidence, unit, **wish):
             f"groups, there are {n}" + ("" if n >= needed else f", which prove {best:.1%} at best"))
     return [text, *filter(None, [levels.text])], plan
 
-# %% ../nbs/80_workflow.ipynb #7b114859
+# %% ../nbs/80_workflow.ipynb #e105d5af
 def _copies(prepared):
     "Lines on copies of pictures, and the same as JSON values"
     from riskclf.data.duplicates import find_duplicates, summarize_duplicates
@@ -72,8 +72,9 @@ def _outlook(prepared, learning_curve, leakage, labels, recipe, size, cache, see
     if not (learning_curve or leakage or labels): return [], {}
     from riskclf import outlook
     from riskclf.evaluation.leakage import leakage_frame
-    changes = {} if size is None else dict(size=size)
-    bench, lines, found = outlook.open_bench(prepared, recipe, cache or cache_folder()/"features", **changes), [], {}
+    from riskclf.pipeline import read_recipe
+    recipe, changes, lines, found = read_recipe(recipe), {} if size is None else dict(size=size), [], {}
+    bench = outlook.open_bench(prepared, recipe, cache or cache_folder()/"features", **changes)
     if learning_curve:
         curve = outlook.learning_curve(bench, seed=seed)
         lines += [f"learning curve, {curve.metric}:", curve.table.round(3).to_string(index=False), curve.advice]
@@ -95,7 +96,7 @@ def _doubts(doubted, path):
     return [f"{len(doubted)} labels are doubted, nothing was changed: decide in {path}, then --label-review {path}",
             *(f"doubted: {r['item']}: {r['reason']}" for r in rows[:5])], rows
 
-# %% ../nbs/80_workflow.ipynb #4f3f03ef
+# %% ../nbs/80_workflow.ipynb #33672d21
 def check(
     data, # folder of class folders, folder with manifest.csv, or a CSV or parquet file
     classes:str=None, # least to most severe, merged with =, 'safe,unsafe=flame+smoke'; well-known names by default
@@ -111,7 +112,7 @@ def check(
     leakage:bool=False, # what random folds would read too high
     labels:str=None, # CSV to write with labels that are likely wrong, for a person to decide
     label_review:str=None, # such a CSV with decisions in it, to apply
-    recipe:str="default", # named recipe for these, with a frozen backbone
+    recipe:str="default", # named recipe or YAML file for these, with a frozen backbone; of videos violence by default
     size:int=None, # side of the model's input in pixels for these, the recipe's by default
     cache:str=None, # folder for features, one for the user by default
     seed:int=0, # of the split

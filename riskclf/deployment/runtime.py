@@ -74,7 +74,7 @@ def predict_frame(
     made = Predictions(frame.assign(**columns), scale, meta | {"failed": failed})
     return made if windows or runner.task == "image" else reduce_windows(made, runner.recipe.reduce)
 
-# %% ../../nbs/71_deployment.runtime.ipynb #a936aaa6
+# %% ../../nbs/71_deployment.runtime.ipynb #0fd36365
 def window_features(
     runner, # of the graph that decides
     df, # DataFrame with item and path, and for a stretch of a video start_s and end_s
@@ -86,7 +86,8 @@ def window_features(
     "What the graph gives out as `features`; `InputError` when there are none, or no file could be judged"
     from riskclf.evaluation.outliers import fold_features
     rows, places, sources = [], [], frame_sources(df, runner.task)
-    for i, r in enumerate(itertools.chain.from_iterable(runner.stream(sources, batch_size, timeout_s))):
+    results = itertools.chain.from_iterable(runner.stream(sources, batch_size, timeout_s))
+    for i, r in enumerate(progress(results, len(sources), "features")):
         if r.reason: continue
         if "features" not in r.outputs: raise InputError("the graph gives out no `features`")
         rows.append(fold_features(np.atleast_2d(r.outputs["features"]), width, marked).astype(np.float32))

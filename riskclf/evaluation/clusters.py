@@ -291,11 +291,11 @@ def explain_misses(
     if not seen.all(): notes.append(f"{(~seen).sum()} misses have no features: nothing is said about them")
     return Misses(table, _cluster_table(table, df), hints, neighbours, rate, [*notes, clusters.note])
 
-# %% ../../nbs/45c_evaluation.clusters.ipynb #598c89ad
+# %% ../../nbs/45c_evaluation.clusters.ipynb #2f9f3011
 _STYLE = """
 .rf{font:16px/1.5 system-ui,sans-serif;color:#1c2024;max-width:72rem;margin:0 auto;padding:1rem}
 .rf h1,.rf h2{line-height:1.25;margin:1.6em 0 .4em}.rf h1{font-size:1.5rem;margin-top:.2em}.rf h2{font-size:1.2rem}
-.rf p{margin:.4em 0;max-width:46rem}.rf-wrap{overflow-x:auto}
+.rf td:last-child{min-width:10rem}.rf p{margin:.4em 0;max-width:46rem}.rf-wrap{overflow-x:auto}
 .rf table{border-collapse:collapse;font-size:.9rem;margin:.6em 0}
 .rf th,.rf td{text-align:left;vertical-align:top;padding:.3em .8em .3em 0;border-bottom:1px solid #d5dae0}
 .rf-cards{display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(min(100%,17rem),1fr))}

@@ -153,7 +153,7 @@ def robustness_frame(
     import pandas as pd
     return pd.DataFrame([{k: format_figure(v) if isinstance(v, dict) else v for k, v in row.items()} for row in rows])
 
-# %% ../../nbs/48b_evaluation.robustness.ipynb #287cf2f4
+# %% ../../nbs/48b_evaluation.robustness.ipynb #5ddd2dca
 def first_loss(
     rows:list, # from `measure_robustness`
     kind:str, # one of `CORRUPTIONS`
@@ -173,7 +173,8 @@ def describe_losses(
         if last["change"]["high"] is None:
             text = (f"with {describe_corruption(kind, most)} balanced accuracy is "
                     f"{format_figure(last['balanced_accuracy'])}; whether that is beyond chance cannot be said")
-        elif row is None: text = f"no loss beyond chance up to the strongest measured, {describe_corruption(kind, most)}"
+        elif row is None:
+            text = f"no loss beyond chance up to the strongest measured, {describe_corruption(kind, most)}"
         else: text = (f"the loss is beyond chance from {describe_corruption(kind, row['strength'])}: balanced accuracy "
                       f"changes by {format_figure(row['change'])}")
         out.append(f"{kind}: {text}")
