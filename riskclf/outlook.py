@@ -24,7 +24,7 @@ from .evaluation.policy import estimate_threshold
 from .kinds import find_kind, without_warnings
 from .pipeline import Prepared
 
-# %% ../nbs/78b_outlook.ipynb #510509d3
+# %% ../nbs/78b_outlook.ipynb #07760ecf
 class Bench(NamedTuple):
     "Items of train and valid with their features, float32 (n, 1, D), a head for them, and the recipe behind both"
     df:pd.DataFrame
@@ -70,6 +70,7 @@ def _video_features(df, scale, recipe, cache, changes):
             if views is not None: row[0] = model.head.features(torch.from_numpy(views[0])[None])[0].numpy()
     return rows, model.head.head
 
+# %% ../nbs/78b_outlook.ipynb #ade1b381
 def open_bench(
     prepared:Prepared, # from `prepare_data`
     recipe="default", # name or dictionary with a frozen backbone, as in `training.learner.RECIPES`; of videos violence

@@ -235,7 +235,7 @@ def measure_factors(
     actions = take_actions(preds, policy)
     return factor_rows(preds, actions, names)
 
-# %% ../nbs/79_packing.ipynb #bdafa140
+# %% ../nbs/79_packing.ipynb #ee201328
 def card_facts(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
@@ -250,7 +250,8 @@ def card_facts(
 ) -> dict: # for `render_card`
     "Everything on the model card that is no metric"
     df, scale, model = prepared.df, prepared.scale, learnt.model
-    some, targets, groups = _sample(preds, df, 96 if learnt.kind.task == "image" else 16)
+    some, targets, groups = _sample(preds, df, 96 if learnt.kind.task == "image" else 32)
+    few = some.head(64 if learnt.kind.task == "image" else 16)
     counts = {s: df[df["split"] == s]["label"].value_counts().to_dict() for s in dict.fromkeys(df["split"])}
     notes = policy.notes if policy is not None else ["The scale has no alarm class, so there is no risk to certify"]
     r, how = learnt.report, calibrator.method
@@ -267,7 +268,7 @@ def card_facts(
         why_no_certificate=". ".join(notes) or None,
         calibration=dict(method=how, reason=calibrator.reason, report=calibration_report(preds, calibrator)),
         robustness=measure_limits(learnt, runner, policy, some, targets, groups, scale),
-        speed=measure_speed(runner, some) | dict(memory=measure_memory(runner, some)),
+        speed=measure_speed(runner, few) | dict(memory=measure_memory(runner, few)),
         provenance=make_provenance())
 
 # %% ../nbs/79_packing.ipynb #ff6b5e52

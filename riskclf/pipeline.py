@@ -218,7 +218,7 @@ def report(
     write_json(out/"metrics.json", metrics)
     return metrics
 
-# %% ../nbs/78_pipeline.ipynb #0b53e3be
+# %% ../nbs/78_pipeline.ipynb #95e59047
 class Kept:
     "Features of items, folded, as long as they fit in memory; called with an item and its rows it keeps them"
     def __init__(self,
@@ -249,6 +249,7 @@ class Kept:
         known = [(k, self.rows[str(i)]) for k, i in enumerate(df["item"]) if str(i) in self.rows]
         return np.concatenate([r for _, r in known]), np.repeat([k for k, _ in known], [len(r) for _, r in known])
 
+# %% ../nbs/78_pipeline.ipynb #903cc3bf
 def score_items(
     model, # `Bundle`, or a runner
     df:pd.DataFrame, # manifest

@@ -97,7 +97,7 @@ def failure_shares(
     out = pd.DataFrame({kind: part.value_counts(normalize=True), "all items": df[column].value_counts(normalize=True)})
     return out.fillna(0.).sort_values(kind, ascending=False)
 
-# %% ../../nbs/45_evaluation.failures.ipynb #1452f7fd
+# %% ../../nbs/45_evaluation.failures.ipynb #37fe10fb
 def load_sheet(
     path, # an image or a video, str or Path
     side:int=160, # the shorter side of a picture, or of a moment of a video, is brought down to this, in pixels
@@ -120,6 +120,7 @@ def load_sheet(
         sheet[y:y + height, x:x + width] = Image.fromarray(image).resize((width, height), Image.BILINEAR)
     return sheet
 
+# %% ../../nbs/45_evaluation.failures.ipynb #54fb5e4e
 def _show_picture(ax, path, title, span):
     try: ax.imshow(load_sheet(path, span=span))
     except (ImageError, VideoError) as e:
