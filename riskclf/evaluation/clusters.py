@@ -291,7 +291,7 @@ def explain_misses(
     if not seen.all(): notes.append(f"{(~seen).sum()} misses have no features: nothing is said about them")
     return Misses(table, _cluster_table(table, df), hints, neighbours, rate, [*notes, clusters.note])
 
-# %% ../../nbs/45c_evaluation.clusters.ipynb #2f9f3011
+# %% ../../nbs/45c_evaluation.clusters.ipynb #8b1b5bdd
 _STYLE = """
 .rf{font:16px/1.5 system-ui,sans-serif;color:#1c2024;max-width:72rem;margin:0 auto;padding:1rem}
 .rf h1,.rf h2{line-height:1.25;margin:1.6em 0 .4em}.rf h1{font-size:1.5rem;margin-top:.2em}.rf h2{font-size:1.2rem}
@@ -301,7 +301,7 @@ _STYLE = """
 .rf-cards{display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(min(100%,17rem),1fr))}
 .rf-card{border:1px solid #d5dae0;border-radius:8px;padding:.7rem;min-width:0;margin:0}
 .rf-card img,.rf-none{display:block;width:100%;border-radius:4px;background:#e8ebee}
-.rf-card>img{aspect-ratio:4/3;object-fit:contain}.rf-card>img.film{aspect-ratio:auto}
+.rf-card>img{aspect-ratio:4/3;object-fit:contain}.rf-card>img.film{aspect-ratio:auto;height:auto}
 .rf-none{padding:2rem .5rem;box-sizing:border-box;text-align:center}
 .rf-name{font-weight:600;overflow-wrap:anywhere;margin:.5em 0 0}.rf-small{font-size:.85rem;color:#4c555f}
 .rf-near{display:grid;grid-template-columns:repeat(3,1fr);gap:.4rem;margin-top:.5rem}
