@@ -6,7 +6,7 @@
 __all__ = ['ImageClassifier', 'attention', 'freeze', 'split_params', 'param_groups', 'model_config', 'save_model', 'load_model',
            'graph_module', 'to_openvino', 'export_graph']
 
-# %% ../../nbs/22_models.image.ipynb #beb7471a
+# %% ../../nbs/22_models.image.ipynb #fbfea1c9
 import os
 import tempfile
 import warnings
@@ -19,7 +19,7 @@ from torch import nn
 
 from ..core import InputError
 from .backbones import Backbone, create_backbone, read_settings, save_weights, stages
-from .graph import Graph
+from .graph import Graph, load_openvino
 from .heads import FLIPS, AttentionPool, FlattenMap, FlipHead, Head, PatchHead, Pool
 
 # %% ../../nbs/22_models.image.ipynb #036944ef
@@ -234,14 +234,13 @@ def _to_onnx(module, images, path, tolerance=1e-4):
         failed.append(f"the graph differs from torch by {difference:.2g}")
     raise InputError(f"{module.model.backbone.model_name} cannot be exported to ONNX: {'; then '.join(failed)}")
 
-# %% ../../nbs/22_models.image.ipynb #0a770ced
+# %% ../../nbs/22_models.image.ipynb #f5ce270c
 def to_openvino(
     onnx_path, # an ONNX graph, str or Path
     xml_path, # file ending in .xml, the weights go beside it as .bin, str or Path
 ) -> Path: # of the .xml
     "Convert an ONNX graph to OpenVINO with all weights in float32"
-    import openvino as ov
-    xml_path = Path(xml_path)
+    ov, xml_path = load_openvino(), Path(xml_path)
     xml_path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=xml_path.parent, prefix=".openvino-") as tmp:
         made = Path(tmp)/"graph.xml"
