@@ -1,6 +1,6 @@
 """Recordings to answers for every window: decoder alone, encoder alone, both together, beside a loop in torch eager
 
-    python benchmarks/video_speed.py [--quick] [--no-memory] [--out FILE]
+    python benchmarks/video_speed.py [--quick] [--no-memory | --no-speed] [--out FILE]
 
 `d` is the time of one picture (10 a second) through the decoder alone, `e` that of one through the frame encoder
 alone, each with all cores at work: no arrangement can be faster than d + e. `share` is (d + e) over the time that
@@ -9,7 +9,9 @@ does not suffer from other programs. `overlap` is the time with windows that ove
 overlap. `loop` is what most people would write: seek to each window, decode it, run the network in torch eager; its
 time is taken on the same windows. All are measured in turns in one process; the median over the turns is printed
 with the smallest and the largest. Peak memory is that of fresh processes that answer for recordings of 1, 10 and 60
-minutes. What is printed is also written to results/video_speed.md.
+minutes. What is printed is also written to results/video_speed.md; where only one part is measured, the other one
+stays as it was. `squares` is what the stream 'actors' takes besides decoder and encoder, on one processor, beside
+what the encoder takes for one picture of it.
 """
 
 import argparse
@@ -40,13 +42,22 @@ from riskclf.models.temporal import create_sequence_model
 from riskclf.models.video import VideoClassifier, export_video_graphs
 
 SIZE = 224
-SAID = []
+SAID = {"Speed": [], "Memory": []}
 
 
-def say(text):
+def say(text, part="Speed"):
     "Print a line and keep it for the results file"
     print(text, flush=True)
-    SAID.append(text)
+    SAID[part].append(text)
+
+
+def write(path):
+    "What was measured, and of a part that was not, what the file has"
+    old = path.read_text(encoding="utf-8").split("\n## ")[1:] if path.exists() else []
+    old = {part.split("\n")[0]: part.split("\n", 1)[1].strip() for part in old}
+    text = {name: "\n".join(lines).strip() or old.get(name, "Not measured yet.") for name, lines in SAID.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("# video_speed.py\n" + "".join(f"\n## {n}\n\n{t}\n" for n, t in text.items()), encoding="utf-8")
 
 
 def film(n, seed):
@@ -177,6 +188,14 @@ def report(streams, turns):
         say(f"| {name} | {goal} | {clock} | {cpu} |")
 
 
+def squares(runner, file):
+    "Milliseconds of one processor for a picture of 'actors', and for it through the encoder; median of turns"
+    pairs = list(iter_frames(file, 10, size=SIZE))
+    images = np.stack([x[0] for _, x in stream_images(pairs, ["actors"])])
+    ways = [lambda: sum(1 for _ in stream_images(pairs, ["actors"])), lambda: runner.encoder.engine.run(images)]
+    return [statistics.median(seconds(way)[1] for _ in range(3)) / len(pairs) * 1e3 for way in ways]
+
+
 MEMORY_SCRIPT = """
 import resource, sys
 from pathlib import Path
@@ -186,7 +205,8 @@ from riskclf.data.video import ClipRecipe
 from riskclf.deployment.engine import find_sources
 from riskclf.deployment.runner import VideoRunner
 folder = Path(sys.argv[1])
-runner = VideoRunner(VideoRecipe(ClipRecipe(size=64), ["frame"]), folder/"model.xml", folder/"encoder.xml")
+recipe = VideoRecipe(ClipRecipe(size=64), sys.argv[3].split())
+runner = VideoRunner(recipe, folder/"model.xml", folder/"encoder.xml")
 far = lambda features: np.zeros(len(features), np.float32)
 sources = find_sources([sys.argv[2]], runner.suffixes)
 n = sum(len(r.outputs["probs"]) for batch in runner.stream(sources, look=far) for r in batch)
@@ -199,19 +219,21 @@ print(n, peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def memory(folder, minutes):
     "Print the memory table"
-    make_model(folder/"small", "test_efficientnet", 64, ["frame"])
+    streams = ["motion", "actors"]
+    make_model(folder/"small", "test_efficientnet", 64, streams)
     peaks = []
     for m in minutes:
         file = folder/f"hour-{m}.mp4"
         make_recording(file, m, size=64)
-        command = [sys.executable, "-c", MEMORY_SCRIPT, folder/"small", file]
+        command = [sys.executable, "-c", MEMORY_SCRIPT, folder/"small", file, " ".join(streams)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode: raise RuntimeError(done.stderr[-2000:])
         windows, peak = map(int, done.stdout.split())
         peaks.append((m, windows, peak / 1024))
-    say(f"\n| {' | '.join(f'{m} min, {w} windows' for m, w, _ in peaks)} | growth |")
-    say("|---" * (len(peaks) + 1) + "|")
-    say(f"| {' | '.join(f'{p:.0f} MB' for *_, p in peaks)} | {peaks[-1][2]/peaks[0][2] - 1:+.1%} |")
+    say(f"Streams {', '.join(streams)} of a small encoder, pictures of 64 x 64\n", "Memory")
+    say(f"| {' | '.join(f'{m} min, {w} windows' for m, w, _ in peaks)} | growth |", "Memory")
+    say("|---" * (len(peaks) + 1) + "|", "Memory")
+    say(f"| {' | '.join(f'{p:.0f} MB' for *_, p in peaks)} | {peaks[-1][2]/peaks[0][2] - 1:+.1%} |", "Memory")
 
 
 def main():
@@ -230,13 +252,15 @@ def main():
             say(f"{len(files)} recordings of {length} s, 640 x 360, 25 pictures a second, read at 10; encoder "
                 f"tf_efficientnet_lite0 at {SIZE}, recurrent hybrid on windows of 16 pictures; {threads()} threads for "
                 f"either side; torch {torch.__version__}, {repeats} turns")
-        for streams in (args.streams or [["motion"], ["frame", "motion"]]) if files else ():
+        for streams in (args.streams or [["motion", "actors"], ["frame", "motion"]]) if files else ():
             make_model(folder, "tf_efficientnet_lite0", SIZE, streams)
             report(streams, measure(folder, files, streams, repeats, loop_windows))
+            if "actors" in streams:
+                found, encoded = squares(runner_of(folder, SIZE, streams, 1.), files[0])
+                say(f"\nSquares: {found:.1f} ms of one processor a picture, the encoder {encoded:.1f} ms "
+                    f"({found/encoded:.0%})")
         if not args.no_memory: memory(folder, (1, 10) if args.quick else (1, 10, 60))
-    if args.quick or args.no_speed: return
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text("# video_speed.py\n\n" + "\n".join(SAID) + "\n")
+    if not args.quick: write(args.out)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KINDS', 'without_warnings', 'ImageKind', 'tall', 'untall', 'VideoKind', 'SequenceKind', 'ClipKind', 'find_kind']
 
-# %% ../nbs/77b_kinds.ipynb #b25ab8ff
+# %% ../nbs/77b_kinds.ipynb #61ef8ac9
 import contextlib
 import logging
 import warnings
@@ -15,10 +15,13 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import nn
+from torch.nn import functional as F
 
 from .core import InputError
 from .data.checks import is_video
 from .data.defects import add_defects
+from .data.movement import ActorsMotion, _reach
+from .data.sequences import stream_gap
 from .deployment.runner import Runner, VideoRunner, make_clip_probes, make_probes
 from .evaluation.robustness import attack_images
 from .models.clips import export_clip_graph, save_clip_model
@@ -111,7 +114,7 @@ def spoilable(self:ImageKind, model, recipe, runner, paths) -> tuple: # pictures
     def predict(batch): return runner.graph(np.stack([recipe.apply(i) for i in batch]))["probs"]
     return [recipe.load(p) for p in paths], predict, attack_images(model, recipe.mean, recipe.std, recipe.apply)
 
-# %% ../nbs/77b_kinds.ipynb #2f86888b
+# %% ../nbs/77b_kinds.ipynb #9da95fe2
 def tall(
     clip:np.ndarray, # uint8 (T, h, w, 3)
 ) -> np.ndarray: # uint8 (T*h, w, 3)
@@ -124,6 +127,12 @@ def untall(
     "A clip from its frames on top of each other"
     return image.reshape(-1, image.shape[1], *image.shape[1:])
 
+class _Cuts(ActorsMotion):
+    "In place of pictures, the frames and places that each is made of"
+    def _picture(self, seen, k, origin):
+        k = max(k, self.gap - self.first)
+        return [(self.first + i, *_reach(seen[i], self.square, origin)) for i in (k, k - self.gap)]
+
 class _TallModel(nn.Module):
     "Normalised tall pictures to logits, with gradients through encoder and head"
     def __init__(self, model):
@@ -131,20 +140,30 @@ class _TallModel(nn.Module):
         self.model, (mean, std) = model.eval(), (model.recipe.image.mean, model.recipe.image.std)
         self.shift, self.scale = (torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1) for v in (mean, std))
 
-    def _stream(self, frames, gap):
+    def _stream(self, frames, name):
         "Normalised pictures of a stream; frames normalised (T, 3, h, w)"
+        gap = stream_gap(name)
         if not gap: return frames
         if len(frames) <= gap: return (-self.shift/self.scale).expand_as(frames)
-        moved = (frames[gap:] - frames[:-gap]).abs() - self.shift/self.scale
-        return torch.cat([moved[:1].expand(gap, -1, -1, -1), moved])
+        if name.startswith("actors"): moved = self._actors(frames, gap)
+        else: moved = (frames[gap:] - frames[:-gap]).abs()
+        return torch.cat([moved[:1].expand(len(frames) - len(moved), -1, -1, -1), moved]) - self.shift/self.scale
+
+    def _actors(self, frames, gap):
+        "What moves inside the squares; where they lie is taken as given"
+        pixels = ((frames.detach()*self.scale + self.shift)*255).round().clip(0, 255).byte().permute(0, 2, 3, 1)
+        plan, cuts = _Cuts(gap), []
+        for frame in pixels.numpy(): cuts += plan.push(frame)
+        def cut(i, rows, columns): return frames[i][:, rows][:, :, columns]
+        moved = [(cut(*now) - cut(*then)).abs()[None] for now, then in cuts + plan.finish()]
+        return torch.cat([F.interpolate(m, frames.shape[2:], mode="bilinear") for m in moved])
 
     def forward(self, x):
-        from riskclf.data.sequences import stream_gap
         out = []
         for image in x:
             side = image.shape[2]
             frames = image.reshape(3, -1, side, side).transpose(0, 1)
-            rows = [self.model.encoder.features(self._stream(frames, stream_gap(s))) for s in self.model.recipe.streams]
+            rows = [self.model.encoder.features(self._stream(frames, s)) for s in self.model.recipe.streams]
             out.append(self.model.head(torch.cat(rows, 1)[None]))
         return torch.cat(out)
 

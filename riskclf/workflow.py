@@ -341,7 +341,7 @@ def _drawn(b, decisions, folder, captioned):
         if d.timeline: draw_story(b, d, folder, captioned)
         yield d
 
-# %% ../nbs/80_workflow.ipynb #195e6368
+# %% ../nbs/80_workflow.ipynb #2df0442a
 def watch(
     bundle, # folder of a bundle of videos with a policy
     source:str, # '0' for a camera, an address such as rtsp://..., a named pipe, '-' for standard input, or a file
@@ -362,6 +362,7 @@ def watch(
         last = d.action
     if report.get("dropped"):
         _log.info(f"{report['dropped']} pictures came too late and were dropped, {report['frames']} were judged")
+    if report.get("reconnects"): _log.info(f"the source fell silent and came back {report['reconnects']} times")
 
 # %% ../nbs/80_workflow.ipynb #064eb351
 def verify(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['live_frames']
 
-# %% ../../nbs/16c_data.live.ipynb #68fb17e7
+# %% ../../nbs/16c_data.live.ipynb #a9b0cb32
 import os
 import stat
 import sys
@@ -14,6 +14,8 @@ from collections import deque
 from itertools import count
 from pathlib import Path
 from time import monotonic
+
+from fastcore.basics import patch
 
 from ..core import InputError
 from .frames import VideoError, _Shape, _shown, _Video
@@ -44,12 +46,13 @@ def _open_live(source, timeout_s):
     raise InputError(f"{text!r} is no live source: wanted a camera such as 0, an address such as rtsp://..., a named "
                      "pipe, or - for standard input")
 
-# %% ../../nbs/16c_data.live.ipynb #806a3208
+# %% ../../nbs/16c_data.live.ipynb #3c5ce7ec
 class _Room:
     "Pictures on their way from the thread that reads to the one that works; too full or too late, and they go"
     def __init__(self, places, max_delay_s, report):
         self.places, self.max_delay_s, self.report = places, max_delay_s, report
         self.waiting, self.changed, self.is_over, self.error = deque(), threading.Condition(), False, None
+        self.is_patient = False # while the source is called again silence is no error
 
     def put(self, item):
         with self.changed:
@@ -73,8 +76,8 @@ class _Room:
         "The next picture, None at the end"
         with self.changed:
             while True:
-                if not self.changed.wait_for(lambda: self.waiting or self.is_over, timeout_s):
-                    raise VideoError("no signal", f"no picture came for {timeout_s:g} s")
+                while not self.changed.wait_for(lambda: self.waiting or self.is_over, timeout_s):
+                    if not self.is_patient: raise VideoError("no signal", f"no picture came for {timeout_s:g} s")
                 late = self._late()
                 if not late: break
                 self._drop(late)
@@ -84,31 +87,105 @@ class _Room:
             self.changed.notify_all()
             return item
 
+    def rest(self, seconds):
+        "Whether somebody still listens after a while"
+        with self.changed: return not self.changed.wait_for(lambda: self.is_over, seconds)
+
     def _late(self):
         if self.max_delay_s is None: return 0
         return sum(monotonic() - since > self.max_delay_s for _, since in self.waiting)
 
-# %% ../../nbs/16c_data.live.ipynb #8a2d0141
+# %% ../../nbs/16c_data.live.ipynb #d830a6ef
+def _can_call_again(source):
+    if hasattr(source, "read") or source == "-": return False
+    text = os.fspath(source) if not isinstance(source, int) else str(source)
+    return text.isdigit() or text.partition("://")[0] in _NETWORK.split(",")
+
+class _Reading:
+    "What the reading thread does: pictures into the room until the source or the listener ends"
+    def __init__(self, source, fps, size, report, timeout_s, room, retries, first_wait_s):
+        self.source, self.fps, self.size, self.report, self.room = source, fps, size, report, room
+        self.timeout_s, self.first_wait_s = timeout_s, first_wait_s
+        self.retries = retries if _can_call_again(source) else 0
+        self.start, self.time, self.damaged = None, -1/fps, 0 # when the first picture came; the last picture's time
+
+    def run(self):
+        failed = 0
+        while True:
+            came, is_file, error = self._connection()
+            if came >= self.fps: failed = 0
+            gave_up = self.start is None or is_file or failed >= self.retries
+            if gave_up and self.retries and self.start is not None and not is_file:
+                why = "it ended" if error is None else error
+                error = VideoError("connection lost", f"{self.source} was called {failed} times again in vain: {why}")
+            if gave_up or self.room.is_over: return self.room.leave(error)
+            self.room.is_patient, failed = True, failed + 1
+            if not self.room.rest(min(30, self.first_wait_s*2**(failed - 1))): return self.room.leave()
+
+    def _begin(self):
+        "When the pictures of a connection begin, in seconds from the first picture of all"
+        self.room.is_patient = False
+        if self.start is None:
+            self.start = monotonic()
+            return 0.
+        self.report["reconnects"] += 1
+        return max(self.time + 2/self.fps, round((monotonic() - self.start)*self.fps)/self.fps)
+
+    def _note(self, seen, since, gaps):
+        self.report["damaged"] = self.damaged + seen["damaged"]
+        self.report["gaps"] += [(since + a, since + b) for a, b in gaps]
+
+# %% ../../nbs/16c_data.live.ipynb #35e0fa30
+@patch
+def _connection(self:_Reading):
+    "How many pictures one connection gave, whether it was to a file, and what it ended with"
+    seen, came, is_file, since = dict(notes=[], gaps=[], damaged=0), 0, False, 0.
+    try:
+        container, name = _open_live(self.source, self.timeout_s)
+        shape, last, image = _Shape(self.size), None, None
+        with _Video(name, seen, 1, dict(max_duration_s=float("inf")), container) as video:
+            is_file = video.declared is not None
+            video.longest, video.declared, video.can_leap = None, None, False
+            for t, frame in _shown(video, (k/self.fps for k in count())):
+                if frame is not last: last, image = frame, shape(frame)
+                if not came: since = self._begin()
+                came, self.time = came + 1, since + t
+                self._note(seen, since, seen["gaps"][:-1])  # the last one may still grow
+                del seen["gaps"][:-1]
+                if not self.room.put((self.time, image)): break
+        error = None
+    except InputError as e: error = e
+    except Exception as e:  # whatever FFmpeg, a driver or a broken pipe raises ends the reading, with its reason
+        error = VideoError("unreadable", f"{self.source} cannot be read live: {e}")
+    self._note(seen, since, seen["gaps"])
+    self.damaged = self.report["damaged"]
+    self.report["notes"] += [n for n in seen["notes"] if n not in self.report["notes"]]
+    return came, is_file, error
+
+# %% ../../nbs/16c_data.live.ipynb #f87842de
 def live_frames(
     source, # camera number, address, path of a named pipe, '-' for standard input, or anything with `read`
     fps:float=10., # pictures a second, above 0
     max_delay_s:float=1., # oldest picture handed out, in seconds; None to drop nothing and make the sender wait
     size=None, # as in `iter_frames`
-    report:dict=None, # kept up to date: frames, dropped, delay_s (the longest), gaps (the last 1000), damaged, notes
+    report:dict=None, # kept up to date: frames, dropped, delay_s, reconnects, gaps (the last 1000), damaged, notes
     timeout_s:float=10., # without a picture for so long it ends with `VideoError`, in seconds
+    retries:int=5, # times that a camera or an address is called again in a row after it fell silent, at least 0
+    first_wait_s:float=0.5, # before it is called again; twice as long each time, half a minute at most, above 0
 ): # yields (time in seconds since the first picture, picture uint8 (h, w, 3), RGB, upright)
     "Pictures as they come, at a steady pace; late ones are dropped and counted; `VideoError` when none comes"
     if not fps > 0 or (max_delay_s is not None and not max_delay_s > 0) or not timeout_s > 0:
         raise InputError(f"fps {fps}, max_delay_s {max_delay_s} and timeout_s {timeout_s} must be above 0")
+    if retries < 0 or not first_wait_s > 0:
+        raise InputError(f"retries {retries} must be at least 0 and first_wait_s {first_wait_s} above 0")
     report = {} if report is None else report
-    report.update(frames=0, dropped=0, delay_s=0., gaps=[], damaged=0, notes=[])
+    report.update(frames=0, dropped=0, delay_s=0., reconnects=0, gaps=[], damaged=0, notes=[])
     room = _Room(max(1, round((max_delay_s or 1.) * fps)), max_delay_s, report)
-    return _live(source, fps, size, report, timeout_s, room)
+    return _live(_Reading(source, fps, size, report, 0.9*timeout_s, room, retries, first_wait_s), timeout_s)
 
-def _live(source, fps, size, report, timeout_s, room):
-    reader = threading.Thread(target=_read, args=(source, fps, size, report, timeout_s, room), name="live", daemon=True)
-    reader.start()
-    expected = 0.
+def _live(reading, timeout_s):
+    report, room, fps, expected = reading.report, reading.room, reading.fps, 0.
+    threading.Thread(target=reading.run, name="live", daemon=True).start()
     try:
         while (item := room.get(timeout_s)) is not None:
             if item[0] - expected > 0.5 / fps: report["gaps"].append((expected, item[0]))
@@ -117,24 +194,3 @@ def _live(source, fps, size, report, timeout_s, room):
             yield item
         if room.error is not None: raise room.error
     finally: room.leave()
-
-def _read(source, fps, size, report, timeout_s, room):
-    "What the reading thread does: pictures into the room until the source or the listener ends"
-    seen = {}
-    try:
-        container, name = _open_live(source, timeout_s)
-        shape, last, image = _Shape(size), None, None
-        with _Video(name, seen, 1, dict(max_duration_s=float("inf")), container) as video:
-            video.longest, video.declared, video.can_leap = None, None, False
-            for t, frame in _shown(video, (k / fps for k in count())):
-                if frame is not last: last, image = frame, shape(frame)
-                report["damaged"] = seen["damaged"]
-                report["gaps"] += seen["gaps"][:-1]  # the last one may still grow
-                del seen["gaps"][:-1]
-                if not room.put((t, image)): break
-        report["gaps"] += seen["gaps"]
-        report["notes"] += seen["notes"]
-        room.leave()
-    except InputError as e: room.leave(e)
-    except Exception as e:  # whatever FFmpeg, a driver or a broken pipe raises ends the reading, with its reason
-        room.leave(VideoError("unreadable", f"{source} cannot be read live: {e}"))

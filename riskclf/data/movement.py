@@ -100,7 +100,7 @@ def movement_square(
     top, left = np.unravel_index(held.argmax(), held.shape)
     return Square(float(top/h), float(left/w), side)
 
-# %% ../../nbs/16a_data.movement.ipynb #af30e755
+# %% ../../nbs/16a_data.movement.ipynb #02e8a3a6
 class _Seen(NamedTuple):
     frame:np.ndarray
     place:np.ndarray # how far the camera has come, in pixels of the copy
@@ -116,22 +116,25 @@ def _laid_over(maps):
         total[max(y, 0):h + min(y, 0), max(x, 0):w + min(x, 0)] += part
     return total/len(maps)
 
+def _reach(seen, square, origin):
+    "Rows and columns of a frame in a square that is fixed in the scene; its edge repeated where it does not reach"
+    spans = []
+    for n, small, at, off in zip(seen.frame.shape, seen.energy.shape, square[:2], seen.place - origin):
+        long, start = max(1, round(square.side*n)), round(at*n) - round(off*n/small)
+        inside = 0 <= start <= n - long
+        spans.append(slice(start, start + long) if inside else np.clip(np.arange(start, start + long), 0, n - 1))
+    return spans
+
 def _inside(seen, square, origin):
-    "What a frame shows of a square that is fixed in the scene; its edge repeated where it does not reach"
-    image = seen.frame
-    for axis, at in enumerate(square[:2]):
-        n, small = image.shape[axis], seen.energy.shape[axis]
-        long, start = max(1, round(square.side*n)), round(at*n) - round((seen.place - origin)[axis]*n/small)
-        if 0 <= start <= n - long: image = image[start:start+long] if axis == 0 else image[:, start:start+long]
-        else: image = image.take(np.clip(np.arange(start, start + long), 0, n - 1), axis)
-    return image
+    rows, columns = _reach(seen, square, origin)
+    return seen.frame[rows][:, columns]
 
 def _resized(image, shape):
     from PIL import Image
     if image.shape == shape: return image
     return np.asarray(Image.fromarray(image).resize((shape[1], shape[0]), Image.BILINEAR))
 
-# %% ../../nbs/16a_data.movement.ipynb #a3cf0011
+# %% ../../nbs/16a_data.movement.ipynb #e3c20d8c
 class ActorsMotion:
     "Takes frames one at a time and gives for each the movement inside the square around what moves, a bit later"
     block, before, after = 5, 10, 5 # frames that share a square, and those around them that it is found from
@@ -177,4 +180,4 @@ class ActorsMotion:
         k = max(k, self.gap - self.first)
         if k >= len(seen): return np.zeros_like(seen[0].frame) # too short for a difference
         now, then = (_inside(seen[i], self.square, origin) for i in (k, k - self.gap))
-        return _resized(np.where(now > then, now - then, then - now), seen[k].frame.shape)
+        return _resized(np.maximum(now, then) - np.minimum(now, then), seen[k].frame.shape)

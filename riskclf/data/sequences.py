@@ -17,7 +17,7 @@ from .frames import VideoError, iter_frames
 from .movement import ActorsMotion
 from .video import ClipRecipe
 
-# %% ../../nbs/16b_data.sequences.ipynb #5aa0d8c5
+# %% ../../nbs/16b_data.sequences.ipynb #c3934461
 _FARTHEST_GAPS = dict(motion=100, actors=9)
 
 def stream_gap(
@@ -41,7 +41,7 @@ class _Motion:
             self.early += 1
             return []
         then, early, self.early = self.past[0], self.early, 0
-        return [np.where(frame > then, frame - then, then - frame)]*(early + 1)
+        return [np.maximum(frame, then) - np.minimum(frame, then)]*(early + 1)
 
     def finish(self): return [np.zeros_like(f) for f in self.past][:self.early]
 

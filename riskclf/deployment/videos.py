@@ -92,12 +92,12 @@ def _live_reasons(bundle, moment, rule, said):
            "review": "; ".join(rule.notes) or "between the thresholds"}[moment.action]
     return (*over, *odd, why)
 
-# %% ../../nbs/71b_deployment.videos.ipynb #822b0314
+# %% ../../nbs/71b_deployment.videos.ipynb #e6a611be
 def open_frames(
     bundle:Bundle, # of videos
     source:str, # '0' for a camera, an address such as rtsp://..., a named pipe, '-' for standard input, or a file
     max_delay_s:float=1., # oldest picture that is still judged, in seconds
-    report:dict=None, # as in `live_frames`: frames, dropped, delay_s
+    report:dict=None, # as in `live_frames`: frames, dropped, delay_s, reconnects
 ): # yields (time in seconds, uint8 (size, size, 3))
     "The frames of a live source at the rate and size of the model; `VideoError` when none comes"
     from riskclf.data.frames import iter_frames

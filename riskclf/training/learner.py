@@ -292,7 +292,7 @@ def predict_frame(
     facts = dict(runtime=f"torch {torch.__version__}", precision="float32", recipe_id=recipe.id, skipped=skipped)
     return with_labels(df[good], probs, scale, columns, facts | (meta or {}))
 
-# %% ../../nbs/32_training.learner.ipynb #2bd443a9
+# %% ../../nbs/32_training.learner.ipynb #0dd2ff17
 RECIPES = {
     "default": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=320, resize="pad", pool="avg+max+std",
                     taps=["stage3", "stage4", "final"], drop_rate=0.5, augment={"flip": 1.0}, views=2,
@@ -310,8 +310,8 @@ RECIPES = {
                       label_smoothing=0.05, optimizer="adamw", weight_decay=0.05, epochs=10, lr=[5e-5, 2e-3],
                       schedule="one_cycle"),
     "violence": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=224, resize="squash", pool="avg",
-                     taps=["final"], streams=["motion"], num_frames=20, fps=10., hop=0.5, reduce="max",
-                     head="frame_pool", stats="mean+std", drop_rate=0.5, augment="violence", views=3,
+                     taps=["final"], streams=["motion", "actors"], num_frames=20, fps=10., hop=0.5,
+                     reduce="max", head="frame_pool", stats="mean+std", drop_rate=0.5, augment="violence", views=3,
                      batch_size=32, loss="ce", optimizer="adamw", weight_decay=0.1, epochs=20, lr=2e-3,
                      schedule="one_cycle"),
     "violence-hybrid": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=224, resize="squash", pool="avg",
