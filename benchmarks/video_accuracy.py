@@ -651,7 +651,7 @@ def table(grouped, random, picks, recurrent, df, targets, args):
     text += gap_rows(grouped, [*BASELINES, *shown[:5]], targets, groups)
     text += leak_rows(random, stats, targets, groups)
     left = [n for n in IDEAS if n not in grouped]
-    text += ["", "Not run for this table (`--only` named the others): " + "; ".join(left) + "."] if left else []
+    if left: text += ["", f"Not run for this table: {'; '.join(left)}. {args.why}".rstrip()]
     for n, taken in picks.items():
         names, counts = np.unique(taken, return_counts=True)
         most = [f"{names[i]} ({counts[i]})" for i in np.argsort(-counts, kind="stable")[:6]]
@@ -664,6 +664,7 @@ def main():
     parser.add_argument("data", type=Path)
     parser.add_argument("--repeats", type=int, default=10, help="times that the folds are drawn anew")
     parser.add_argument("--only", nargs="*", help="ideas to look at, all by default")
+    parser.add_argument("--why", default="", help="why the others are left out, a sentence for the page")
     parser.add_argument("--cache", type=Path, default=Path("benchmarks/cache/video_accuracy"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/video_accuracy.md"))
     parser.add_argument("--features", nargs="*", help="only compute these streams")
