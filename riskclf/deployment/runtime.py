@@ -17,7 +17,7 @@ from .bundle import UNLIKE, Bundle, decide, is_unlike, speaking_probs
 from .engine import Source, find_sources
 from .results import open_results, result_row
 
-# %% ../../nbs/71_deployment.runtime.ipynb #dfc889b5
+# %% ../../nbs/71_deployment.runtime.ipynb #eb8708a5
 def frame_sources(
     df, # DataFrame with item, path, and for a stretch of a video start_s and end_s
     task:str="image", # 'image' or 'video'
@@ -61,7 +61,7 @@ def predict_frame(
         if reason:
             failed[r.source.item] = reason
             continue
-        rows.append(row), good.append(r)
+        rows.append(row), good.append(r._replace(outputs={k: v for k, v in r.outputs.items() if k != "features"}))
         if "unlike" in meta and is_unlike(bundle, r): meta["unlike"].append(r.source.item)
         if r.outputs.get("gaps"): meta.setdefault("unseen", []).append(r.source.item)
     if not rows: raise InputError(f"none of the {len(sources)} files could be judged: {dict(list(failed.items())[:3])}")
