@@ -17,7 +17,7 @@ from .bundle import UNLIKE, Bundle, decide, is_unlike, speaking_probs
 from .engine import Source, find_sources
 from .results import open_results, result_row
 
-# %% ../../nbs/71_deployment.runtime.ipynb #ec5a9160
+# %% ../../nbs/71_deployment.runtime.ipynb #20d99be3
 def frame_sources(
     df, # DataFrame with item, path, and for a stretch of a video start_s and end_s
     task:str="image", # 'image' or 'video'
@@ -62,7 +62,7 @@ def predict_frame(
         if reason:
             failed[r.source.item] = reason
             continue
-        rows.append(row), good.append(r)
+        rows.append(row), good.append(r._replace(outputs={k: v for k, v in r.outputs.items() if k != "features"}))
         if keep is not None and "features" in r.outputs: keep(r.source.item, np.atleast_2d(r.outputs["features"]))
         if "unlike" in meta and is_unlike(bundle, r): meta["unlike"].append(r.source.item)
         if r.outputs.get("gaps"): meta.setdefault("unseen", []).append(r.source.item)
