@@ -3,9 +3,10 @@
     python benchmarks/accuracy.py DATA_FOLDER [--task fire tile_defect ...] [--recipe NAME ...] [--repeats 3]
 
 DATA_FOLDER holds fire_cair, magnetic_tile and neu_seg. A fold's test groups are seen once, at the end: standardisation,
-head and bias come from the other folds. Prints a line a task and recipe, and writes it to results/accuracy.md (all
-figures, with the recall of each class, to accuracy.json). A recipe is a name, or JSON changes of the default one, as
-'{"flips": "h"}', or of a named one, as 'surface {"flips": ""}'.
+head and bias come from the other folds. Prints a line a task and recipe, and the paired difference of each recipe to
+the first one, and writes them to results/accuracy.md (all figures, with the recall of each class, to accuracy.json).
+A recipe is a name, or JSON changes of the default one, as '{"flips": "h"}', or of a named one, as
+'surface {"flips": ""}'.
 """
 import argparse
 import json
@@ -46,7 +47,7 @@ def head_fold(head, df, scale, recipe, features, train, test, seed, inner_folds)
 
 
 def run(task, recipe, data, cache, repeats, inner_folds, folds=5):
-    "Figures of a recipe: of every item judged out of fold, one set a repeat"
+    "Figures of a recipe, one set a repeat, and what was said of every item out of fold"
     from riskclf.data.defects import add_defects
     from riskclf.training.cache import FeatureCache
     from riskclf.training.features import FeatureExtractor, cached_features
@@ -63,9 +64,9 @@ def run(task, recipe, data, cache, repeats, inner_folds, folds=5):
     made = steps["defects"] if steps["defects"].get("defects") else dict(defects={})
     every = add_defects(df.assign(split="train", defect=None), scale, **made)  # the real items come first
     got = cached_features(every, extractor, views, augment, FeatureCache(cache/"features", max_bytes=60e9))
-    features = got.features.astype(np.float16) if got.features.nbytes > 1e9 else got.features
+    features = got.features
     del got
-    extract_s, rows, start = time.perf_counter() - start, [], time.perf_counter()
+    extract_s, rows, said, start = time.perf_counter() - start, [], {}, time.perf_counter()
     for r in range(repeats):
         raw, balanced = np.empty((len(df), len(scale))), np.empty((len(df), len(scale)))
         for k, (train, test) in enumerate(grouped_folds(df, folds, seed=r)):
@@ -73,14 +74,36 @@ def run(task, recipe, data, cache, repeats, inner_folds, folds=5):
             logits, bias = head_fold(model.head, every, scale, recipe, features, mine, test, 10*r + k, inner_folds)
             raw[test], balanced[test] = softmax(logits), softmax(logits + bias)
         for name, probs in [("as trained", raw), ("with bias", balanced)][:1 + bool(inner_folds)]:
-            preds = Predictions.make(scale, probs, df["label"], df["item"], df["group"])
+            preds = said[name, r] = Predictions.make(scale, probs, df["label"], df["item"], df["group"])
             m = evaluate_predictions(preds)
             figures = {f: m[f] for f in ("auroc", "auroc_ovr", "balanced_accuracy", "ece")}
             rows.append(dict(repeat=r, bias=name, **figures,
                              recall={c: m["per_class"][c]["recall"]["value"] for c in scale.names}))
     groups = {c: int(df[df["label"] == c]["group"].nunique()) for c in scale.names}
+    took = dict(extract_seconds=round(extract_s, 1), train_seconds=round(time.perf_counter() - start, 1))
     return dict(task=task, recipe=recipe, items=len(df), groups=groups, folds=folds, repeats=repeats,
-                extract_seconds=round(extract_s, 1), train_seconds=round(time.perf_counter() - start, 1), rows=rows)
+                rows=rows, **took), said
+
+
+def gains(said, first):
+    "Balanced accuracy and AUROC less those of the first recipe, as trained, on the same folds"
+    from riskclf.evaluation.compare import paired_difference
+    found = {}
+    for metric in ("auroc", "balanced_accuracy"):
+        each = [paired_difference(said["as trained", r], first["as trained", r], metric)
+                for name, r in said if name == "as trained" and first["as trained", r].scale.has_alarm]
+        if each: found[metric] = [{k: d[k] for k in ("value", "low", "high")} for d in each]
+    return found
+
+
+def gain_line(result):
+    "How much better than the first recipe, for a person"
+    def told(ds):
+        low, high = ds[0]["low"], ds[0]["high"]
+        spread = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
+        return f"{np.mean([d['value'] for d in ds]):+.4f}{spread}"
+    return (f"{result['task']}, {result['name']} less the first recipe, as trained, paired: "
+            + ", ".join(f"{m.replace('_', ' ')} {told(ds)}" for m, ds in result["gains"].items()))
 
 
 def line(result, bias):
@@ -105,6 +128,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--inner-folds", type=int, default=5, help="for the bias; 0 leaves it out")
     parser.add_argument("--cache", type=Path, default=Path("benchmarks/cache"))
+    parser.add_argument("--predictions", type=Path, help="folder for what was said of each item out of fold")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/accuracy.json"))
     args = parser.parse_args()
     args.cache.mkdir(parents=True, exist_ok=True)
@@ -115,11 +139,21 @@ def main():
     say("| task | recipe | answers | AUROC, mean +- sd over repeats [95% of the first] | balanced accuracy | time |")
     say("|---|---|---|---|---|---|")
     for task in args.task:
+        first = None
         for name in args.recipe:
             base, _, changes = ("default", "", name) if name.startswith("{") else name.partition(" ")
             recipe = RECIPES[base] | json.loads(changes or "{}")
-            results.append(run(task, recipe, args.data, args.cache, args.repeats, args.inner_folds) | dict(name=name))
+            result, said = run(task, recipe, args.data, args.cache, args.repeats, args.inner_folds)
+            results.append(result | dict(name=name, gains=gains(said, first) if first else {}))
+            first = first or said
+            if args.predictions:
+                for (bias, r), preds in said.items():
+                    folder = args.predictions/f"{task}-{len(results)}"
+                    folder.mkdir(parents=True, exist_ok=True)
+                    preds.frame.to_parquet(folder/f"{bias.replace(' ', '_')}-{r}.parquet")
             for bias in dict.fromkeys(r["bias"] for r in results[-1]["rows"]): say(line(results[-1], bias))
+    for result in results:
+        if result["gains"]: say("\n" + gain_line(result))
     say("\nGroups a class: " + "; ".join(dict.fromkeys(
         f"{r['task']} " + ", ".join(f"{c} {n}" for c, n in r["groups"].items()) for r in results)) +
         f". {args.repeats} repeats of 5 grouped folds.")

@@ -5,8 +5,9 @@
 
 Both see the same files in the same process, in turns; a ratio is taken within each turn, and the median over the turns
 is printed with the smallest and the largest. `d` is the time of one file through the decoder alone and `m` that of one
-image through the graph alone, each with all cores at work: no arrangement can be faster than d + m, so torch's time
-over d + m is the most that `times faster` can be (`at most`). `cpu` is the same
+image through the graph alone, in calls of as many images as the row says and in the fastest of three arrangements, each
+with all cores at work: nothing can be faster than d + m, so torch's time over d + m is the most that `times faster` can
+be (`at most`). `cpu` is the same
 comparison in processor time, which does not suffer from other programs: what the decoder and the graph alone spend on
 an item, as a share of what a decision costs. `--int8` adds a table of the same network exported to 8 bits, beside the
 same torch eager in float32, and `--cost` one of what int8 costs on real data: a bundle that `riskclf train` made is
@@ -30,6 +31,7 @@ import skimage.data
 import timm
 import torch
 from PIL import Image
+from said import say, store
 from torchvision import transforms
 
 from riskclf.commands import labelled_data
@@ -46,13 +48,6 @@ from riskclf.models.backbones import create_backbone
 from riskclf.models.image import ImageClassifier, export_graph
 
 SIZE = 224
-SAID = []
-
-
-def say(text):
-    "Print a line and keep it for the results file"
-    print(text, flush=True)
-    SAID.append(text)
 
 
 def make_files(folder, n, seed=0):
@@ -121,21 +116,25 @@ def decode_alone(runner, files):
         return seconds(lambda: list(pool.map(runner.recipe.load, map(str, files)))) / len(files)
 
 
-def model_alone(runner, images):
-    "Seconds an image, the graph on all cores, in the better of two arrangements"
-    parts = np.array_split(images, max(1, len(images) // 32))
-    times = [seconds(lambda g=g: [g(p) for p in parts]) / len(images) for g in (runner.graph, runner.whole)]
+def model_alone(runner, images, batch_size):
+    "Seconds an image, the graph on all cores in calls of `batch_size`, in the best of three arrangements"
+    parts = np.array_split(images, max(1, len(images) // batch_size))
+    with ThreadPoolExecutor(runner.num_threads) as pool:
+        ways = (lambda: [runner.graph(p) for p in parts], lambda: [runner.whole(p) for p in parts],
+                lambda: list(pool.map(runner.one_stream, parts)))
+        times = [seconds(way) / len(images) for way in ways]
     return min(times, key=lambda t: t[0])
 
 
 def measure(bundle, peer, files, batch_sizes, repeats):
     "Rows of one model, from turns that alternate"
     runner = bundle.runner
-    images = np.stack([runner.recipe.load(f) for f in files[:32]])
+    images = np.stack([runner.recipe.load(f) for f in files])
     turns = []
     for turn in range(repeats + 1):  # the first one warms up
-        row = {"d": decode_alone(runner, files), "m": model_alone(runner, images)}
+        row = {"d": decode_alone(runner, files)}
         for b in batch_sizes:
+            row["m", b] = model_alone(runner, images, b)
             row["ours", b] = seconds(lambda b=b: list(bundle.predict(files, batch_size=b, threshold=0.5))) / len(files)
             row["peer", b] = seconds(lambda b=b: peer.predict(files, b)) / len(files)
         row["one"] = np.median([seconds(lambda f=f: list(bundle.predict(f, threshold=0.5))) for f in files[:8]], axis=0)
@@ -150,17 +149,18 @@ def spread(values, form="{:.2f}"):
 
 def report(model_name, turns, batch_sizes):
     "Print a model's table"
-    d, m, one = (1e3 * statistics.median(t[k][0] for t in turns) for k in ("d", "m", "one"))
-    say(f"\n{model_name}: d {d:.2f} ms, m {m:.2f} ms, {'decode' if d > m else 'FLOP'}-bound "
-        f"({max(d, m)/(d + m):.0%} of the work), one file alone {one:.1f} ms\n")
-    say("| batch | ours ms | torch ms | times faster | at most | share of 1/(d+m) | cpu |")
-    say("|---|---|---|---|---|---|---|")
+    def typical(key): return 1e3 * statistics.median(t[key][0] for t in turns)
+    d, m = typical("d"), typical(("m", max(batch_sizes)))
+    say(f"\n{model_name}: d {d:.2f} ms, {'decode' if d > m else 'FLOP'}-bound ({max(d, m)/(d + m):.0%} of the work), "
+        f"one file alone {typical('one'):.1f} ms\n")
+    say("| batch | m ms | ours ms | torch ms | times faster | at most | share of 1/(d+m) | cpu |")
+    say("|---|---|---|---|---|---|---|---|")
     for b in batch_sizes:
         ours, theirs = (1e3 * statistics.median(t[k, b][0] for t in turns) for k in ("ours", "peer"))
         faster = spread([t["peer", b][0] / t["ours", b][0] for t in turns])
-        limit = statistics.median(t["peer", b][0] / (t["d"] + t["m"])[0] for t in turns)
-        share, cpu = (spread([((t["d"] + t["m"]) / t["ours", b])[i] for t in turns]) for i in (0, 1))
-        say(f"| {b} | {ours:.2f} | {theirs:.2f} | {faster} | {limit:.2f} | {share} | {cpu} |")
+        limit = statistics.median(t["peer", b][0] / (t["d"] + t["m", b])[0] for t in turns)
+        share, cpu = (spread([((t["d"] + t["m", b]) / t["ours", b])[i] for t in turns]) for i in (0, 1))
+        say(f"| {b} | {typical(('m', b)):.2f} | {ours:.2f} | {theirs:.2f} | {faster} | {limit:.2f} | {share} | {cpu} |")
 
 
 MEMORY_SCRIPT = """
@@ -257,8 +257,7 @@ def main():
         if args.cost: cost(*args.cost, folder)
         if not args.no_memory: memory(folder / args.models[0], files, folder, sizes)
     if args.quick: return
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text("# predict_speed.py\n\n" + "\n".join(SAID) + "\n")
+    store(args.out)
 
 
 if __name__ == "__main__":

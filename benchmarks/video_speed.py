@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import av
@@ -28,6 +29,7 @@ import numpy as np
 import skimage.data
 import torch
 from PIL import Image
+from said import say, store
 from torchvision import transforms
 
 from riskclf.core import threads
@@ -42,22 +44,7 @@ from riskclf.models.temporal import create_sequence_model
 from riskclf.models.video import VideoClassifier, export_video_graphs
 
 SIZE = 224
-SAID = {"Speed": [], "Memory": []}
-
-
-def say(text, part="Speed"):
-    "Print a line and keep it for the results file"
-    print(text, flush=True)
-    SAID[part].append(text)
-
-
-def write(path):
-    "What was measured, and of a part that was not, what the file has"
-    old = path.read_text(encoding="utf-8").split("\n## ")[1:] if path.exists() else []
-    old = {part.split("\n")[0]: part.split("\n", 1)[1].strip() for part in old}
-    text = {name: "\n".join(lines).strip() or old.get(name, "Not measured yet.") for name, lines in SAID.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("# video_speed.py\n" + "".join(f"\n## {n}\n\n{t}\n" for n, t in text.items()), encoding="utf-8")
+tell = partial(say, part="Speed")
 
 
 def film(n, seed):
@@ -177,15 +164,15 @@ def report(streams, turns):
     def rate(key): return spread([1 / t[key][0] for t in turns], "{:.0f}")
     def ratio(of): return [spread([of(t)[i] for t in turns]) for i in (0, 1)]
     bound = lambda t: t["d"] + t["e"]
-    say(f"\nStreams {', '.join(streams)}: {rate('d')} pictures a second decoded, {rate('e')} encoded, "
+    tell(f"\nStreams {', '.join(streams)}: {rate('d')} pictures a second decoded, {rate('e')} encoded, "
         f"{rate('apart')} from file to answers without overlap, {rate('dense')} with windows that overlap by 75%\n")
-    say("| figure | goal | clock | cpu |\n|---|---|---|---|")
+    tell("| figure | goal | clock | cpu |\n|---|---|---|---|")
     for name, goal, of in (("share of 1/(d + e), no overlap", ">= 0.90", lambda t: bound(t) / t["apart"]),
                            ("share of 1/(d + e), 75% overlap", "", lambda t: bound(t) / t["dense"]),
                            ("75% overlap over none", "<= 1.15", lambda t: t["dense"] / t["apart"]),
                            ("times faster than the loop", ">= 5", lambda t: t["loop"] / t["ours"])):
         clock, cpu = ratio(of)
-        say(f"| {name} | {goal} | {clock} | {cpu} |")
+        tell(f"| {name} | {goal} | {clock} | {cpu} |")
 
 
 def squares(runner, file):
@@ -249,7 +236,7 @@ def main():
         folder = Path(d)
         files = make_files(folder, num_files, length) if not args.no_speed else []
         if files:
-            say(f"{len(files)} recordings of {length} s, 640 x 360, 25 pictures a second, read at 10; encoder "
+            tell(f"{len(files)} recordings of {length} s, 640 x 360, 25 pictures a second, read at 10; encoder "
                 f"tf_efficientnet_lite0 at {SIZE}, recurrent hybrid on windows of 16 pictures; {threads()} threads for "
                 f"either side; torch {torch.__version__}, {repeats} turns")
         for streams in (args.streams or [["motion", "actors"], ["frame", "motion"]]) if files else ():
@@ -257,10 +244,10 @@ def main():
             report(streams, measure(folder, files, streams, repeats, loop_windows))
             if "actors" in streams:
                 found, encoded = squares(runner_of(folder, SIZE, streams, 1.), files[0])
-                say(f"\nSquares: {found:.1f} ms of one processor a picture, the encoder {encoded:.1f} ms "
+                tell(f"\nSquares: {found:.1f} ms of one processor a picture, the encoder {encoded:.1f} ms "
                     f"({found/encoded:.0%})")
         if not args.no_memory: memory(folder, (1, 10) if args.quick else (1, 10, 60))
-    if not args.quick: write(args.out)
+    if not args.quick: store(args.out)
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def further_section(
              "For the answers that are sure enough": selective_part}
     return "".join(f"<h3>{title}</h3>{write(s)}" for title, write in parts.items())
 
-# %% ../nbs/80e_assurance.ipynb #c66010a9
+# %% ../nbs/80e_assurance.ipynb #c30c8c8a
 def misses_section(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -139,7 +139,7 @@ def misses_section(
     if not s.preds.scale.has_alarm: return paragraph("The scale has no alarm class, so nothing can be missed.")
     if s.misses is None:
         return paragraph("No unsafe item among the judged ones was missed, so there is nothing to compare.")
-    text = ("Each miss is compared with the others and with the training pictures, in the features that the model "
+    text = (f"Each miss is compared with the others and with the training {s.what}, in the features that the model "
             "itself computes. A cluster is a weakness that can be named; the hint under a miss says what might help.")
     by_class = ("The policy clears nothing, so a miss here is an unsafe item whose most probable class is safe."
                 if s.policy is None or s.policy.clear_below is None else "")

@@ -168,7 +168,7 @@ def _certify_answers(path, scale, max_error, wish, out):
         lines = [f"{found['coverage']['value']:.1%} of the calibration items are sure enough"]
     return _outcome_result(outcome, look, found, lines, where)
 
-# %% ../nbs/79d_certifying.ipynb #dcf0f158
+# %% ../nbs/79d_certifying.ipynb #367fda09
 def _site_items(b, on, classes, column, by):
     "Predictions of the site's new items with their conditions, and the bins of those that are measured"
     from riskclf.deployment.promises import load_bins
@@ -178,7 +178,8 @@ def _site_items(b, on, classes, column, by):
     fresh = p.df[[not s for s in find_seen(b, p.df)]]
     if not len(fresh): raise InputError("the bundle has seen every item of the site's data: bring new ones")
     names = [] if by is None else [n.strip() for n in by.split(",")]
-    bins = [x for x in load_bins(b.path) if x.condition in names and x.condition not in fresh]
+    named = [c for c in fresh if fresh[c].dtype.kind not in "fi"]  # the length of a video is a number, and no condition
+    bins = [x for x in load_bins(b.path) if x.condition in names and x.condition not in named]
     if bins:
         measured = measure_conditions(fresh)
         fresh = fresh.assign(**{x.condition: measured[x.condition] for x in bins})

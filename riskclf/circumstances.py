@@ -7,14 +7,15 @@ __all__ = ['WORDS', 'SECTIONS', 'conditions_section', 'robustness_section', 'shi
            'labels_section', 'data_section', 'checklist_section', 'cards_section', 'provenance_section',
            'words_section', 'make_sections']
 
-# %% ../nbs/80d_circumstances.ipynb #e134bf70
+# %% ../nbs/80d_circumstances.ipynb #b043165f
 from pathlib import Path
 
 import pandas as pd
 
 from .core import InputError
-from .evaluation.conditions import condition_gaps, condition_metrics, plot_conditions
+from .evaluation.conditions import condition_gaps, condition_metrics, condition_words, plot_conditions
 from .evaluation.dataset_card import dataset_sections
+from .evaluation.failures import spans_of
 from .evaluation.intervals import figure, format_figure, rate_figure
 from .evaluation.labels import miss_rate_without
 from .evaluation.page import Raw, bullets, escape, gallery, markdown, paragraph, table
@@ -26,7 +27,7 @@ from .verdict import (
     Signoff, _drawn, certificate_section, failures_section, figures_section, pictures_section, short_section,
     thresholds_section, what_section)
 
-# %% ../nbs/80d_circumstances.ipynb #1a16fe92
+# %% ../nbs/80d_circumstances.ipynb #7728e254
 def conditions_section(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -40,10 +41,10 @@ def conditions_section(
     drawn = [_drawn(lambda m=m: plot_conditions(rates, m), f"{words.get(m, m.replace('_', ' ').capitalize())}, "
                                                            "value by value; the "
                                                            "dotted line is all items") for m in names]
-    each = [(r.condition, r.subgroup, r.metric.replace("_", " "), r.n, r.n_groups, _row_figure(r))
+    each = [(condition_words(r.condition), r.subgroup, r.metric.replace("_", " "), r.n, r.n_groups, _row_figure(r))
             for r in rates.itertuples()]
     text = ("A good figure over all items can hide a condition under which the model is blind. Conditions are "
-            "named by the data, or measured on the picture files, without looking at a label; measured ones are "
+            f"named by the data, or measured on the {s.each} files, without looking at a label; measured ones are "
             "cut into parts of about equal size. A part with fewer than 8 groups has no figure.")
     worst = next((m for m in ("miss_rate", "false_alarm_rate") if m in names), "error_rate")
     return (paragraph(text) + "".join(drawn) + _gaps_text(s) + _worst_text(s, worst)
@@ -54,7 +55,8 @@ def _worst_text(s, metric, most=5):
     "The worst combinations, with the luck of having searched for them taken out"
     found = search_slices(s.preds, s.conditions, s.actions, metric)
     if not len(found): return paragraph(f"No search for the worst combination: {found.attrs['note']}.", kind="note")
-    rows = [(r.condition, r.subgroup, r.n, r.n_groups, _row_figure(r), r.p) for r in found.head(most).itertuples()]
+    rows = [(condition_words(r.condition), r.subgroup, r.n, r.n_groups, _row_figure(r), r.p)
+            for r in found.head(most).itertuples()]
     text = (f"The worst of {found.attrs['slices']} conditions and pairs of conditions by "
             f"{metric.replace('_', ' ')}. Whoever looks at so many finds a bad one by chance: p is the chance that "
             "the worst of so many would look as bad if conditions did not matter at all. A small p speaks for a "
@@ -67,8 +69,10 @@ def _gaps_text(s):
     if not s.preds.scale.has_alarm: return ""
     gaps = condition_gaps(s.preds, s.conditions, s.actions)
     known, unknown = gaps[gaps["value"].notna()], gaps[gaps["value"].isna()]
-    rows = [(r.condition, r.metric.replace("_", " "), _row_figure(r), r.lowest, r.highest) for r in known.itertuples()]
-    lost = [f"{m.replace('_', ' ')} under {', '.join(part['condition'])}" for m, part in unknown.groupby("metric")]
+    rows = [(condition_words(r.condition), r.metric.replace("_", " "), _row_figure(r), r.lowest, r.highest)
+            for r in known.itertuples()]
+    lost = [f"{m.replace('_', ' ')} under {', '.join(map(condition_words, part['condition']))}"
+            for m, part in unknown.groupby("metric")]
     text = ("Between the values with the lowest and the highest rate; the interval covers the search over all "
             "pairs. Demographic parity: difference of the alarm rate. Equalized odds: the larger of the "
             "differences of recall and of the false-alarm rate.")
@@ -80,18 +84,20 @@ def _row_figure(r):
     value, low, high = (None if pd.isna(v) else v for v in (r.value, r.low, r.high))
     return figure(value, low, high, r.note or None)
 
-# %% ../nbs/80d_circumstances.ipynb #507401a5
+# %% ../nbs/80d_circumstances.ipynb #59e1ee3e
 def robustness_section(
     s:Signoff, # what was gathered
 ) -> str: # HTML
     "What is left on spoiled pictures"
     rows = (s.card or {}).get("robustness")
-    if not rows: return paragraph("Not measured: the bundle keeps no figures on spoiled pictures.", kind="open")
+    if not rows: return paragraph(f"Not measured: the bundle keeps no figures on spoiled {s.what}.", kind="open")
     clears = s.policy is not None and s.policy.clear_below is not None
     names = [n for n in ("balanced_accuracy", *["miss_rate"] * clears, "review_rate") if n in rows[0]]
-    text = (f"When the bundle was made, {rows[0]['n']} of the judged pictures were made worse in a controlled way, "
-            "at the size that the model sees, and judged again. Strength 1 is about as bad as pictures get that "
-            "people still send. A loss is called beyond chance when the interval of the change lies below zero.")
+    where = ", in the window in their middle" if s.each == "video" else ""
+    text = (f"When the bundle was made, {rows[0]['n']} of the judged {s.what} were made worse in a controlled "
+            f"way{where}, at the size that the model sees, and judged again. Strength 1 is about as bad as {s.what} "
+            "get that people still send. A loss is called beyond chance when the interval of the change lies below "
+            "zero.")
     aimed = [f"A change of at most {r['strength']:g} grey levels of 256, made by someone who has the weights and "
              f"wants to deceive the model, leaves a balanced accuracy of {format_figure(r['balanced_accuracy'])}."
              for r in rows if r["kind"] == "adversarial"]
@@ -129,24 +135,26 @@ def doubt_section(
             + _drawn(lambda: plot_risk_coverage({"the model": curve}), "Share of errors among the items that are kept, "
                      "against the share that is kept, with 95% bands"))
 
-# %% ../nbs/80d_circumstances.ipynb #5956ef48
+# %% ../nbs/80d_circumstances.ipynb #50ad9503
 def unlike_section(
     s:Signoff, # what was gathered
 ) -> str: # HTML
     "Whether the bundle notices pictures unlike those it was trained on"
     check, unlike = s.document.get("outliers"), s.preds.meta.get("unlike")
+    why = ((s.card or {}).get("model") or {}).get("outliers")
     if not check:
-        return paragraph("The bundle has no check for pictures unlike those it was trained on: it judges whatever "
-                         "it is given, and what it says of such a picture means nothing.", kind="open")
+        return paragraph(f"The bundle has no check for {s.what} unlike those it was trained on: it judges whatever "
+                         f"it is given, and what it says of such a {s.each} means nothing.",
+                         f"When it was made: {why}." if why else "", kind="open")
     rows = [(k.replace("_", " "), v) for k, v in check.items() if isinstance(v, (str, int, float))]
     events = None if unlike is None else s.preds.frame["item"].isin(unlike)
     share = "" if events is None else (f"Of the judged items, the share called unlike is "
             f"{format_figure(rate_figure(events, groups=s.preds.groups))}.")
-    return paragraph("The bundle compares the features of a picture with those of its training pictures. What is "
+    return paragraph(f"The bundle compares the features of a {s.each} with those of its training {s.what}. What is "
                      "too far from all of them goes "
                      "to a person, whatever its risk score.", share) + table(("", ""), rows)
 
-# %% ../nbs/80d_circumstances.ipynb #5b49bde4
+# %% ../nbs/80d_circumstances.ipynb #e4f4d9e8
 def labels_section(
     s:Signoff, # what was gathered
     most:int=12, # pictures
@@ -161,7 +169,7 @@ def labels_section(
     seen = (found.drop_duplicates("group") if len(found) else found).head(most)
     lines = [[Path(str(r.item)).name, f"filed as {r.given}", f"looks {r.suggested} ({r.prob_suggested:.2f})"]
              for r in seen.itertuples()]
-    shown = gallery(seen["path"], lines) if len(seen) and "path" in seen else ""
+    shown = gallery(seen["path"], lines, spans=spans_of(seen)) if len(seen) and "path" in seen else ""
     if not s.preds.scale.has_alarm or not judged.isin(found["item"]).any(): return paragraph(text) + shown
     parts = miss_rate_without(s.preds, found, s.actions)
     names = {"as_labelled": "labels as they are", "removed": "without the doubted items",
@@ -213,7 +221,7 @@ def provenance_section(
     text = "With the sha256 of each, so that a copy can be told from a changed one."
     return table(("", ""), flat) + "<h3>Files of this page</h3>" + paragraph(text) + table(("file", "sha256"), files)
 
-# %% ../nbs/80d_circumstances.ipynb #d81ce51d
+# %% ../nbs/80d_circumstances.ipynb #91301fea
 WORDS = {
     "unsafe": "of one of the classes that must raise an alarm; 'safe' is all else",
     "miss": "an unsafe item that was cleared",
@@ -236,8 +244,8 @@ SECTIONS = {
     "In short": short_section, "What it is": what_section, "What is proven": certificate_section,
     "How well it does": figures_section, "The figures drawn": pictures_section,
     "Thresholds and costs": thresholds_section, "What went wrong": failures_section, "Conditions": conditions_section,
-    "Spoiled pictures": robustness_section, "When the world changes": shift_section,
-    "Does it know when it is wrong": doubt_section, "Pictures unlike the training data": unlike_section,
+    "Spoiled input": robustness_section, "When the world changes": shift_section,
+    "Does it know when it is wrong": doubt_section, "Unlike the training data": unlike_section,
     "Are the labels right": labels_section, "The data": data_section,
     "Checklist": checklist_section, "Cards": cards_section, "Words": words_section,
     "Where it comes from": provenance_section}

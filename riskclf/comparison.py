@@ -14,7 +14,7 @@ import numpy as np
 from .core import InputError, write_json
 from .commands import Result, join_lines, json_values, labelled_data, left_out, make_folder
 
-# %% ../nbs/81b_comparison.ipynb #43771b0f
+# %% ../nbs/81b_comparison.ipynb #3db7fdee
 def _names(paths):
     "A short name for each folder, different from the others"
     paths = [Path(p).resolve() for p in paths]
@@ -31,16 +31,19 @@ def _open(paths):
     for name, b in found.items():
         if (b.scale.names, b.scale.alarm.tolist()) != (first.scale.names, first.scale.alarm.tolist()):
             raise InputError(f"{name} has the scale {b.scale}, {first_name} has {first.scale}: compare on one scale")
+        if b.task != first.task:
+            raise InputError(f"{name} judges {b.task}s, {first_name} judges {first.task}s: compare on one kind of item")
     ids = [b.id for b in found.values()]
     if len(set(ids)) < len(ids):
         twice = [n for n, b in found.items() if ids.count(b.id) > 1]
         raise InputError(f"{' and '.join(twice)} are the same bundle: name each once")
     return found
 
-# %% ../nbs/81b_comparison.ipynb #417d91b2
+# %% ../nbs/81b_comparison.ipynb #cd9ab95a
 def _judged(bundles, df, allow_seen):
     "Name -> `Predictions` of the items that all bundles can judge and none has seen; notes"
     from riskclf.deployment.runtime import find_seen, predict_frame
+    from riskclf.pipeline import take_actions
     seen = np.array([[bool(s) for s in find_seen(b, df)] for b in bundles.values()]).any(axis=0)
     fresh = df if allow_seen else df[~seen]
     if not len(fresh):
@@ -52,17 +55,19 @@ def _judged(bundles, df, allow_seen):
     notes += [f"left out for all: {item}: {reason}" for item, reason in lost.items()]
     def act(n, p):
         if bundles[n].policy is None: return p.take(~p.frame["item"].isin(lost).to_numpy())
-        p.frame["action"] = bundles[n].policy.decide(p.risk, p.scale.alarm[p.preds])[0]
+        p.frame["action"] = take_actions(p, bundles[n].policy, bundles[n].promises)
         return p.take(~p.frame["item"].isin(lost).to_numpy())
     return {n: act(n, p) for n, p in preds.items()}, notes
 
-# %% ../nbs/81b_comparison.ipynb #b85e37f1
-def _costs(bundles, paths, turns):
-    "Name -> figures of size, latency and training"
-    from riskclf.deployment.engine import find_sources
+# %% ../nbs/81b_comparison.ipynb #4a1ee5e3
+def _costs(bundles, df, turns):
+    "Name -> figures of size, latency and training; latency on 16 pictures or on 4 videos, which take longer"
+    from riskclf.deployment.runtime import frame_sources
     from riskclf.evaluation.costs import folder_size, measure_latency
     from riskclf.evaluation.intervals import figure
-    sources = find_sources(list(paths)[::max(1, len(paths) // 16)][:16])
+    task = next(iter(bundles.values())).task
+    most = 16 if task == "image" else 4
+    sources = frame_sources(df.iloc[::max(1, len(df) // most)][:most], task)
     def judge(b): return lambda source: list(b.runner.stream([source]))
     speed = measure_latency({n: judge(b) for n, b in bundles.items()}, sources, turns)
     def one(b):
@@ -131,7 +136,7 @@ def _said(made):
     return join_lines(head, made.to_frame().to_string(), "differences, and p that both are right equally often:",
                       made.pairs_frame().T.to_string())
 
-# %% ../nbs/81b_comparison.ipynb #b93528f8
+# %% ../nbs/81b_comparison.ipynb #7f90f07d
 def compare(
     *bundles, # folders of two or more bundles, and at the end the labelled data, in any form that `train` takes
     out:str, # folder for compare.json, figures.csv, differences.csv, disagreements.csv and pictures
@@ -153,9 +158,8 @@ def compare(
     p = labelled_data(first, data, classes, column)
     preds, notes = _judged(opened, p.df, allow_seen)
     calibrators = {n: b.calibrator for n, b in opened.items()}
-    path = p.df.set_index("item")["path"]
-    paths = [path[i] for i in next(iter(preds.values())).frame["item"]]
-    made = compare_predictions(preds, _metrics(first.scale, preds), load, calibrators, _costs(opened, paths, turns),
+    judged = p.df.set_index("item").loc[next(iter(preds.values())).frame["item"]].reset_index()
+    made = compare_predictions(preds, _metrics(first.scale, preds), load, calibrators, _costs(opened, judged, turns),
                                level, seed)
     made.notes = [*p.notes, *notes, *made.notes, *(f"{n}: the machine differs, so its policy reviews everything here"
                                                    for n, b in opened.items() if not b.machine.same)]

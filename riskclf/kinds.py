@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['KINDS', 'without_warnings', 'ImageKind', 'tall', 'untall', 'VideoKind', 'SequenceKind', 'ClipKind', 'find_kind']
 
-# %% ../nbs/77b_kinds.ipynb #61ef8ac9
+# %% ../nbs/77b_kinds.ipynb #08d9f3e2
 import contextlib
 import logging
+import math
 import warnings
 from pathlib import Path
 
@@ -16,12 +17,15 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from .core import InputError
 from .data.checks import is_video
 from .data.defects import add_defects
+from .data.frames import load_frames, video_seconds
 from .data.movement import ActorsMotion, _reach
-from .data.sequences import stream_gap
+from .data.sequences import Segment, stream_gap
+from .deployment.engine import Source
 from .deployment.runner import Runner, VideoRunner, make_clip_probes, make_probes
 from .evaluation.robustness import attack_images
 from .models.clips import export_clip_graph, save_clip_model
@@ -29,7 +33,7 @@ from .models.heads import FLIPS
 from .models.image import export_graph, graph_module, save_model, to_openvino
 from .models.video import export_video_graphs, save_video_model
 
-# %% ../nbs/77b_kinds.ipynb #c36ae5f6
+# %% ../nbs/77b_kinds.ipynb #32b84ea2
 @contextlib.contextmanager
 def without_warnings():
     "Drop warnings, and undo what is done to their filters; around imports only"
@@ -37,8 +41,10 @@ def without_warnings():
 
 def _balance(model, df, features, scale, recipe, seed, changes):
     "Move the cut between the classes to where out-of-fold predictions want it"
-    with without_warnings(): from riskclf.training.balance import add_bias, balance_bias, out_of_fold
-    good = (df["split"] == "train").to_numpy() & ~np.isnan(features[:, 0]).any(axis=1)  # valid stays unseen by the bias
+    with without_warnings():
+        from riskclf.training.balance import add_bias, balance_bias, out_of_fold
+        from riskclf.training.heads import readable
+    good = (df["split"] == "train").to_numpy() & readable(features)  # valid stays unseen by the bias
     rows = df[good].reset_index(drop=True)
     real = rows["defect"].isna().to_numpy() if "defect" in rows else np.ones(len(rows), dtype=bool)
     folds = min(5, rows[real].groupby("label")["group"].nunique().min())
@@ -114,7 +120,7 @@ def spoilable(self:ImageKind, model, recipe, runner, paths) -> tuple: # pictures
     def predict(batch): return runner.graph(np.stack([recipe.apply(i) for i in batch]))["probs"]
     return [recipe.load(p) for p in paths], predict, attack_images(model, recipe.mean, recipe.std, recipe.apply)
 
-# %% ../nbs/77b_kinds.ipynb #9da95fe2
+# %% ../nbs/77b_kinds.ipynb #1d2d27a9
 def tall(
     clip:np.ndarray, # uint8 (T, h, w, 3)
 ) -> np.ndarray: # uint8 (T*h, w, 3)
@@ -158,16 +164,29 @@ class _TallModel(nn.Module):
         moved = [(cut(*now) - cut(*then)).abs()[None] for now, then in cuts + plan.finish()]
         return torch.cat([F.interpolate(m, frames.shape[2:], mode="bilinear") for m in moved])
 
+    def _encode(self, pictures, at_once=4):
+        "Features of pictures; on the way back they are computed again, a few at a time, which saves gigabytes"
+        def one(part): return checkpoint(self.model.encoder.features, part, use_reentrant=False)
+        return torch.cat([one(part) for part in pictures.split(at_once)])
+
     def forward(self, x):
         out = []
         for image in x:
             side = image.shape[2]
             frames = image.reshape(3, -1, side, side).transpose(0, 1)
-            rows = [self.model.encoder.features(self._stream(frames, s)) for s in self.model.recipe.streams]
+            rows = [self._encode(self._stream(frames, s)) for s in self.model.recipe.streams]
             out.append(self.model.head(torch.cat(rows, 1)[None]))
         return torch.cat(out)
 
-# %% ../nbs/77b_kinds.ipynb #15d417c1
+# %% ../nbs/77b_kinds.ipynb #1acf3dc4
+def _middle(clip, data):
+    "The window in the middle of a video or of a stretch of one; no other frame of it is held"
+    path, start, end = data if isinstance(data, Segment) else (data, 0., None)
+    end = video_seconds(path) if end is None else end
+    n = min(clip.num_frames, max(1, math.ceil((end - start - 1e-3)*clip.fps)))
+    first = max(start, (start + end - n/clip.fps)/2)
+    return load_frames(path, first + np.arange(n)/clip.fps, clip.image)
+
 class VideoKind:
     "What all kinds of videos share"
     task, what, each = "video", "videos", "video"
@@ -184,13 +203,12 @@ class VideoKind:
         return probes, model.answer(probes)
 
     def spoilable(self, model, recipe, runner, paths) -> tuple: # as in `ImageKind`
-        "What `measure_robustness` needs: the clip in the middle of each video, as tall pictures"
-        def middle(frames):
-            start = max(0, len(frames) - recipe.clip.num_frames)//2
-            return tall(frames[start:start + recipe.clip.num_frames])
-        def predict(batch): return np.concatenate([runner.answer(untall(i)[None])["probs"] for i in batch])
+        "What `measure_robustness` needs: the window in the middle of each video, as a tall picture"
+        def predict(batch):
+            sources = [Source(str(k), "", untall(image)) for k, image in enumerate(batch)]
+            return np.concatenate([r.outputs["probs"] for results in runner.stream(sources) for r in results])
         attack = attack_images(self.tall_model(model), recipe.image.mean, recipe.image.std)
-        return [middle(recipe.load(p)) for p in paths], predict, attack
+        return [tall(_middle(recipe.clip, p)) for p in paths], predict, attack
 
 # %% ../nbs/77b_kinds.ipynb #a2bb5872
 class SequenceKind(VideoKind):

@@ -24,7 +24,7 @@ from .evaluation.policy import estimate_threshold
 from .kinds import find_kind, without_warnings
 from .pipeline import Prepared
 
-# %% ../nbs/78b_outlook.ipynb #41db5c27
+# %% ../nbs/78b_outlook.ipynb #07760ecf
 class Bench(NamedTuple):
     "Items of train and valid with their features, float32 (n, 1, D), a head for them, and the recipe behind both"
     df:pd.DataFrame
@@ -43,26 +43,49 @@ class Bench(NamedTuple):
         head = fit_head(self.head, self.df, self.features, train, self.scale, self.recipe, seed, **self.changes)
         return head_logits(head, self.features[rows]), head_logits(head, self.features[train])
 
+def _picture_features(df, scale, recipe, cache, changes):
+    "Features float32 (n, 1, D), NaN for a file that cannot be read, and the head that the recipe puts on them"
+    with without_warnings():
+        from riskclf.training.features import FeatureExtractor, cached_features
+        from riskclf.training.learner import build_model
+    model, image_recipe = build_model(recipe, scale, **changes)
+    return cached_features(df, FeatureExtractor(model.eval(), image_recipe), cache=cache).features, model.head
+
+def _video_features(df, scale, recipe, cache, changes):
+    "The same of videos: what a head that pools frames makes of all of them"
+    with without_warnings():
+        import torch
+
+        from riskclf.training.features import FeatureExtractor
+        from riskclf.training.learner import recipe_steps
+        from riskclf.training.sequences import SequenceExtractor, build_video_model, cached_sequences
+    if recipe_steps(recipe, **changes)["head"].get("head") != "frame_pool":
+        raise InputError("an outlook on videos takes a recipe whose head pools features of frames, such as violence")
+    model = build_video_model(recipe, scale, **changes)
+    extractor = SequenceExtractor(FeatureExtractor(model.encoder.eval(), model.recipe.image), model.recipe)
+    sequences, rows = cached_sequences(df, extractor, cache=cache).sequences, np.full(
+        (len(df), 1, model.head.num_features), np.nan, np.float32)
+    with torch.inference_mode():
+        for row, views in zip(rows, sequences):
+            if views is not None: row[0] = model.head.features(torch.from_numpy(views[0])[None])[0].numpy()
+    return rows, model.head.head
+
+# %% ../nbs/78b_outlook.ipynb #ade1b381
 def open_bench(
     prepared:Prepared, # from `prepare_data`
-    recipe="default", # name or dictionary with a frozen backbone, as in `training.learner.RECIPES`
+    recipe="default", # name or dictionary with a frozen backbone, as in `training.learner.RECIPES`; of videos violence
     cache=None, # folder for features, str or Path; None keeps none
     **changes, # keys of the recipe to change
 ) -> Bench:
     "What heads can be trained on in seconds; `InputError` where features change in training, or items have many labels"
-    with without_warnings():
-        from riskclf.training.cache import FeatureCache
-        from riskclf.training.features import FeatureExtractor, cached_features
-        from riskclf.training.learner import build_model
-    if find_kind(recipe, prepared.df, changes).task == "video":
-        raise InputError("an outlook takes pictures: heads on videos are trained and judged by `train`")
+    with without_warnings(): from riskclf.training.cache import FeatureCache
+    if recipe == "default" and len(prepared.df) and all(map(is_video, prepared.df["path"])): recipe = "violence"
+    measure = _video_features if find_kind(recipe, prepared.df, changes).task == "video" else _picture_features
     if prepared.scale.multilabel: raise InputError("an outlook takes one class an item: look at one label at a time")
     df = prepared.df[prepared.df["split"].isin(["train", "valid"])].reset_index(drop=True)
-    model, image_recipe = build_model(recipe, prepared.scale, **changes)
-    kept = None if cache is None else FeatureCache(cache)
-    features = cached_features(df, FeatureExtractor(model.eval(), image_recipe), cache=kept).features
+    features, head = measure(df, prepared.scale, recipe, None if cache is None else FeatureCache(cache), changes)
     good = ~np.isnan(features[:, 0]).any(axis=1)
-    return Bench(df[good].reset_index(drop=True), features[good], prepared.scale, model.head, recipe, changes)
+    return Bench(df[good].reset_index(drop=True), features[good], prepared.scale, head, recipe, changes)
 
 # %% ../nbs/78b_outlook.ipynb #6455844f
 def _nested(df, train, share, rng_seed):
@@ -155,9 +178,9 @@ def plot_curve(
     ax.legend()
     return ax
 
-# %% ../nbs/78b_outlook.ipynb #9ebe4820
+# %% ../nbs/78b_outlook.ipynb #9b01f072
 MEASURED = ("duration_s", "fps", "width", "height", "size_bytes", "mode", "format", "aspect", "bytes_per_pixel",
-            "brightness", "contrast", "colour")
+            "brightness", "contrast", "colour", "sharpness", "bits_per_pixel_s")
 
 def find_shortcuts(
     prepared:Prepared, # from `prepare_data`
@@ -173,6 +196,10 @@ def find_shortcuts(
     df = df.loc[rank.index[:max_items]].reset_index(drop=True)
     known = df[[c for c in df if c in MEASURED]]
     if not any(map(is_video, df["path"])): known = known.assign(**measure_light(df))
+    else:
+        from riskclf.evaluation.conditions import measure_conditions
+        found = measure_conditions(df[:120])  # a video takes longer to look at
+        known = known.assign(**found[[c for c in found if c in MEASURED and c not in known]])
     columns = shortcut_columns(known)
     if df["group"].nunique() < 10 or df["label"].nunique() < 2 or columns.empty: return empty
     return shortcut_probes(df, scale, columns, seed=seed)

@@ -6,24 +6,24 @@
 __all__ = ['choose_policy', 'Proven', 'prove', 'measure_bins', 'fit_check', 'unlike_rate', 'list_packages', 'measure_speed',
            'measure_memory', 'measure_limits', 'measure_factors', 'card_facts', 'Packed', 'pack']
 
-# %% ../nbs/79_packing.ipynb #1508c7f8
+# %% ../nbs/79_packing.ipynb #73f95758
 import json
 import platform
 import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from .core import InputError, Predictions, sha256_file, write_json
-from .data.images import ImageRecipe
 from .data.manifest import condition_columns
 from .deployment.bundle import make_provenance, write_bundle
 from .deployment.promises import Promises
-from .deployment.runtime import frame_sources, window_features
+from .deployment.runtime import frame_sources
 from .deployment.sbom import make_sbom
 from .evaluation.calibration import calibration_report, fit_temperature
 from .evaluation.card import factor_rows, render_card, standard_use
@@ -37,9 +37,9 @@ from .evaluation.robustness import measure_robustness
 from .evaluation.subgroups import ConditionBins
 from .grading import grade, level_units, plan_grading, share_looks
 from .models.backbones import weight_hash
-from .pipeline import Learnt, Prepared, data_hash, judge, report, take_actions
+from .pipeline import Kept, Learnt, Prepared, data_hash, judge, report, take_actions
 
-# %% ../nbs/79_packing.ipynb #e17c44f4
+# %% ../nbs/79_packing.ipynb #6260abe4
 def choose_policy(
     preds:Predictions, # of valid and calibration items
     wish:dict=None, # arguments of `make_policy`, with `ledger` as a path; None when nothing shall be certified
@@ -80,27 +80,29 @@ def prove(
 def measure_bins(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
-    most:int=1000, # training items looked at, a random choice of them
+    most:int=None, # training items looked at, a random choice of them; 1,000 pictures or 300 videos by default
 ) -> list: # of `ConditionBins`
     "Where conditions that are measured on the pixels are cut: on training items, for every set that is judged later"
-    if not isinstance(learnt.recipe, ImageRecipe): return []
+    most = most or (1000 if learnt.kind.task == "image" else 300)
     train = prepared.df[prepared.df["split"] == "train"]
     made = bin_edges(measure_conditions(train.sample(min(most, len(train)), random_state=0)))
     return [ConditionBins(b.condition, b.edges) for b in made]  # seen items are told by content, names can repeat
 
-# %% ../nbs/79_packing.ipynb #2d7156c8
+# %% ../nbs/79_packing.ipynb #d22c7b76
 def fit_check(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
     runner, # of the graphs that decide
     most:int=1000, # items looked at, a random choice of them
+    keep:Kept=None, # features that are known already
 ) -> tuple: # `Outliers`, or None; and why there is none, '' when there is one
     "What tells items that are unlike the training data"
     layout, df = learnt.kind.layout(learnt.model), prepared.df
+    keep = keep or Kept(**layout)
     def features(*splits):
         rows = df[df["split"].isin(splits)]
         rows = rows.sample(min(most, len(rows)), random_state=0)
-        found, places = window_features(runner, rows, **layout)
+        found, places = keep.features(runner, rows)
         return found, rows["group"].to_numpy()[places]
     try:
         if learnt.kind.has_fixed_features(learnt.model):
@@ -117,11 +119,12 @@ def unlike_rate(
     preds:Predictions, # of the split that was judged
     df, # manifest with `item` and `path`
     most:int=200, # items looked at, a random choice of them
+    keep:Kept=None, # features that are known already
 ) -> dict: # a figure
     "Share of judged items that are taken for unlike the training data; they are like it, so it should be small"
     rows = np.sort(np.random.default_rng(0).permutation(len(preds))[:most])
     chosen = df.set_index("item").loc[preds.frame["item"].iloc[rows]].reset_index()
-    features, places = window_features(runner, chosen, **learnt.kind.layout(learnt.model))
+    features, places = (keep or Kept(**learnt.kind.layout(learnt.model))).features(runner, chosen)
     unlike = np.bincount(places[check.unlike(features)], minlength=len(rows)) > 0
     rate = rate_figure(unlike, groups=preds.groups[rows])
     if (preds.frame["split"] != "valid").any(): return rate
@@ -137,10 +140,13 @@ def list_packages(
     try: return make_sbom(name=name, graph_hash=sha256_file(onnx_path), task=task), ""
     except InputError as e: return None, str(e)
 
-# %% ../nbs/79_packing.ipynb #736528a2
+# %% ../nbs/79_packing.ipynb #06576660
 def _sample(preds, df, most=96):
     "Rows of the manifest, targets and groups of some judged items, as many unsafe ones as safe ones where possible"
     rows = np.random.default_rng(0).permutation(len(preds))
+    turn, met = np.zeros(len(rows), int), Counter()
+    for k, group in enumerate(preds.groups[rows]): turn[k], met[group] = met[group], met[group] + 1
+    rows = rows[np.argsort(turn, kind="stable")]  # one of each group, then a second one, and so on
     unsafe = preds.unsafe[rows] if preds.scale.has_alarm else rows % 2 == 0
     rows = np.sort(np.concatenate([rows[unsafe][:most//2], rows[~unsafe][:most//2]]))
     rows = rows[preds.targets[rows] >= 0]
@@ -199,7 +205,7 @@ def measure_memory(
     if done.returncode: return f"not measured: {(done.stderr.strip().splitlines() or ['the process ended'])[-1]}"
     return f"{done.stdout.strip()} MB at most, a fresh process that decides about {len(told['paths'])} files"
 
-# %% ../nbs/79_packing.ipynb #576a5484
+# %% ../nbs/79_packing.ipynb #4ee9aa99
 def measure_limits(
     learnt:Learnt, # from `learn`
     runner, # of the graphs that decide
@@ -208,14 +214,15 @@ def measure_limits(
     targets, # class index, int (n,)
     groups, # group of each, (n,)
     scale, # `RiskScale`
-    seconds:float=30., # about so long at most
+    seconds:float=30., # about so long at most, unless fewer than 24 pictures or 8 videos fit in
 ) -> list: # rows of `measure_robustness`
     "What five corruptions at five strengths and a small adversarial change cost, on the graphs that decide"
     data = [source.data for source in frame_sources(df, runner.task)]
     images, predict, attack = learnt.kind.spoilable(learnt.model.eval(), learnt.recipe, runner, data)
     def decide(risk): return policy.decide(risk)[0]
     act = None if policy is None else decide
-    return measure_robustness(predict, images, targets, scale, groups, act, attack, seconds=seconds)
+    least = 24 if runner.task == "image" else 8
+    return measure_robustness(predict, images, targets, scale, groups, act, attack, seconds=seconds, least=least)
 
 def measure_factors(
     preds:Predictions, # of the split that was judged
@@ -228,7 +235,7 @@ def measure_factors(
     actions = take_actions(preds, policy)
     return factor_rows(preds, actions, names)
 
-# %% ../nbs/79_packing.ipynb #257640ea
+# %% ../nbs/79_packing.ipynb #ee201328
 def card_facts(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
@@ -243,7 +250,8 @@ def card_facts(
 ) -> dict: # for `render_card`
     "Everything on the model card that is no metric"
     df, scale, model = prepared.df, prepared.scale, learnt.model
-    some, targets, groups = _sample(preds, df, 96 if learnt.kind.task == "image" else 16)
+    some, targets, groups = _sample(preds, df, 96 if learnt.kind.task == "image" else 32)
+    few = some.head(64 if learnt.kind.task == "image" else 16)
     counts = {s: df[df["split"] == s]["label"].value_counts().to_dict() for s in dict.fromkeys(df["split"])}
     notes = policy.notes if policy is not None else ["The scale has no alarm class, so there is no risk to certify"]
     r, how = learnt.report, calibrator.method
@@ -260,10 +268,10 @@ def card_facts(
         why_no_certificate=". ".join(notes) or None,
         calibration=dict(method=how, reason=calibrator.reason, report=calibration_report(preds, calibrator)),
         robustness=measure_limits(learnt, runner, policy, some, targets, groups, scale),
-        speed=measure_speed(runner, some) | dict(memory=measure_memory(runner, some)),
+        speed=measure_speed(runner, few) | dict(memory=measure_memory(runner, few)),
         provenance=make_provenance())
 
-# %% ../nbs/79_packing.ipynb #2f26cf15
+# %% ../nbs/79_packing.ipynb #ff6b5e52
 class Packed(NamedTuple):
     "What a run came to"
     bundle_id:str
@@ -278,11 +286,11 @@ def _reports(folder, facts):
     keep = [f for f in sorted(Path(folder).iterdir()) if f.suffix == ".png" or f.name in ("metrics.json", "impact.csv")]
     return {f.name: f for f in keep} | {"card.json": json.dumps(facts, indent=1, allow_nan=False)}
 
-def _outlier_check(prepared, learnt, runner, preds):
+def _outlier_check(prepared, learnt, runner, preds, keep=None):
     "The check, or None; its rate on the judged items, for metrics.json; and a sentence on it"
-    check, why = fit_check(prepared, learnt, runner)
+    check, why = fit_check(prepared, learnt, runner, keep=keep)
     if check is None: return None, {}, f"nothing tells {learnt.kind.what} that are unlike the training data: {why}"
-    rate = unlike_rate(check, learnt, runner, preds, prepared.df)
+    rate = unlike_rate(check, learnt, runner, preds, prepared.df, keep=keep)
     return check, dict(unlike_rate=rate), (
         f"{learnt.kind.what} unlike the training data go to review; of those like it about "
         f"{check.about['expected']:.1%} are expected to, on {preds.frame['split'].iloc[0]} {format_figure(rate)} do")
@@ -292,7 +300,7 @@ def _own_thresholds(metrics):
     names, remark = ("miss_rate", "false_alarm_rate", "review_rate"), "thresholds were set on these items"
     return {n: metrics[n] | dict(note="; ".join(filter(None, [metrics[n].get("note"), remark]))) for n in names}
 
-# %% ../nbs/79_packing.ipynb #3e260a6d
+# %% ../nbs/79_packing.ipynb #0c8b4db7
 def pack(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
@@ -304,14 +312,15 @@ def pack(
 ) -> Packed:
     "Judge, calibrate, certify, measure, and write the bundle and the reports of a run"
     out, scale, settings = Path(out), prepared.scale, settings or {}
-    preds, runner, onnx, encoder = judge(prepared, learnt, out/"graph")
+    keep = Kept(**learnt.kind.layout(learnt.model))
+    preds, runner, onnx, encoder = judge(prepared, learnt, out/"graph", keep)
     valid = preds.subset("valid")
     calibrator, (policy, promises, notes, broken) = fit_temperature(valid), prove(preds, wish)
     judged = next(s for s in ("test", "calibration", "valid") if (preds.frame["split"] == s).any())
     metrics = report(preds.subset(judged), policy, calibrator, out/"evaluation", prepared.df, promises)
     metrics["split"] = judged
     if judged == "calibration": metrics |= _own_thresholds(metrics)
-    check, rate, told = _outlier_check(prepared, learnt, runner, preds.subset(judged))
+    check, rate, told = _outlier_check(prepared, learnt, runner, preds.subset(judged), keep)
     metrics |= rate
     write_json(out/"evaluation"/"metrics.json", metrics)
     facts = card_facts(prepared, learnt, runner, preds.subset(judged), valid, calibrator, policy, settings, name, told)

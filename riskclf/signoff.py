@@ -34,18 +34,21 @@ def choose_items(
         return rows, dict(fresh=fresh, items=int(rows.sum()), listed=len(df), why=_WHY[why]), split
     raise InputError(f"the model was trained on all {len(df)} items, or on copies of them: bring new ones")
 
-# %% ../nbs/81_signoff.ipynb #9f21350b
-def _conditions(df, trained, bins=()):
+# %% ../nbs/81_signoff.ipynb #2872a71a
+def _conditions(df, judged, trained, bins=(), names=None, most=300, seed=0):
     "Conditions from the manifest and from the pixels; the measured ones are cut where training items are, if known"
     import pandas as pd
 
     from riskclf.data.manifest import condition_columns
     from riskclf.evaluation.conditions import bin_conditions, bin_edges, measure_conditions
-    measured = measure_conditions(df)
-    edges = bins or bin_edges(measured[trained] if trained.sum() >= 30 else measured)
-    binned = bin_conditions(measured, edges)
-    named = df[condition_columns(df)].reset_index(drop=True)
-    return pd.concat([df[["item"]].astype(str).reset_index(drop=True), named,
+    mine = df[judged].reset_index(drop=True)
+    measured, edges = measure_conditions(mine), list(bins)
+    if not edges and trained.sum() >= 30:
+        edges = bin_edges(measure_conditions(df[trained].sample(min(most, trained.sum()), random_state=seed)))
+    binned = bin_conditions(measured, edges or bin_edges(measured))
+    named = mine[condition_columns(df, names)]
+    binned = binned.drop(columns=[c for c in named if c in binned])
+    return pd.concat([mine[["item"]].astype(str), named,
                       binned.drop(columns="item").reset_index(drop=True)], axis=1)
 
 def _open_bench(prepared, cache):
@@ -100,30 +103,31 @@ def _run_checklist(bundle, where):
     with atomic_path(where/"CHECKLIST.md") as tmp: tmp.write_text(checklist_text(rows), encoding="utf-8")
     return rows
 
-# %% ../nbs/81_signoff.ipynb #2a9edbbe
-def _gather(b, p, where, heads, cache):
+# %% ../nbs/81_signoff.ipynb #95311d47
+def _gather(b, p, where, heads, cache, names=None):
     "Judge, measure and write what the page is made of; a `Signoff`"
     from riskclf.deployment.promises import load_bins
     from riskclf.deployment.runtime import find_seen, predict_frame
     from riskclf.evaluation.failures import find_failures
     from riskclf.evaluation.verify import verify
-    from riskclf.misses import find_trained, study_misses, write_misses
+    from riskclf.misses import find_trained, keep_features, study_misses, write_misses
     from riskclf.pipeline import report as evaluate_to
     from riskclf.verdict import Signoff
     seen = find_seen(b, p.df)
     rows, judged, split = choose_items(p.df, seen)
-    preds = predict_frame(b, p.df[rows].reset_index(drop=True))
+    keep = keep_features(b)
+    preds = predict_frame(b, p.df[rows].reset_index(drop=True), keep=keep)
     metrics = evaluate_to(preds, b.policy, b.calibrator, where, p.df, b.promises)
     judged_as = load_predictions(where/"predictions.parquet").frame  # what was done is written there, and only there
     actions = None if b.policy is None else judged_as["action"].to_numpy(dtype=str)
-    conditions = _conditions(p.df, split == "train", load_bins(b.path))
+    conditions = _conditions(p.df, rows, split == "train", load_bins(b.path), names)
     card = b.path/"reports"/"card.json"
     cuts = {} if b.policy is None else dict(clear_below=b.policy.clear_below, alarm_from=b.policy.alarm_from)
     failures = find_failures(preds, actions, p.df, **cuts)
     s = Signoff(preds, metrics, actions, b.policy, b.calibrator, failures, conditions,
                 b.document, read_json(card) if card.is_file() else None, b.path/"README.md", list(verify(b.path)),
                 judged, promises=b.promises)
-    s.misses = study_misses(b, preds, actions, p.df, find_trained(b, p, seen))
+    s.misses = study_misses(b, preds, actions, p.df, find_trained(b, p, seen), keep=keep)
     write_misses(s.misses, where)
     bench = _open_bench(p, cache) if heads else None
     s.dataset, s.doubted = _dataset(p, split, bench), None if bench is None else _doubted(bench, p.df)
@@ -141,7 +145,7 @@ def _lead(s, b):
                      "measured, and stands with its interval; what was not measured or not stated is named as "
                      "such.", kind="note")
 
-# %% ../nbs/81_signoff.ipynb #4005c560
+# %% ../nbs/81_signoff.ipynb #a03dd071
 def report(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes; best items that the bundle has not seen
@@ -158,11 +162,13 @@ def report(
     miss_harms:str=None, # who can be harmed by a miss; needed for ethics
     false_alarm_harms:str=None, # who can be harmed by a false alarm; needed for ethics
     contact:str=None, # who answers for the model; needed for ethics
+    conditions:str=None, # columns that are conditions, 'lighting,camera'; by default those with 2 to 12 frequent values
     heads:bool=False, # also train small heads on folds of the data: what random folds read too high, doubtful labels
     cache:str=None, # folder for features, one for the user by default
 ) -> Result:
     "One HTML page for sign-off, and the files that prove it; `InputError` when no item can be judged"
     from riskclf.deployment.bundle import load
+    from riskclf.data.manifest import condition_columns
     from riskclf.doctor import cache_folder
     from riskclf.evaluation.page import make_page
     from riskclf.assurance import SECTIONS
@@ -171,7 +177,8 @@ def report(
     if out.suffix.lower() not in (".html", ".htm"): raise InputError(f"out is {out.name}: name an .html file")
     where = make_folder(out.with_name(out.stem + "_files"))
     p = labelled_data(b, data, classes, column)
-    s = _gather(b, p, where, heads, cache or cache_folder()/"features")
+    condition_columns(p.df, conditions)  # a name that is no column is told at once
+    s = _gather(b, p, where, heads, cache or cache_folder()/"features", conditions)
     given = dict(name=name or Path(data).resolve().name, license=license, source=source, collected=collected,
                  labelled=labelled, people=people, miss_harms=miss_harms, false_alarm_harms=false_alarm_harms,
                  contact=contact)

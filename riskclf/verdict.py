@@ -6,7 +6,7 @@
 __all__ = ['Signoff', 'short_section', 'what_section', 'certificate_section', 'figures_section', 'pictures_section',
            'thresholds_section', 'failures_section']
 
-# %% ../nbs/80c_verdict.ipynb #b027c33e
+# %% ../nbs/80c_verdict.ipynb #76fe3ef3
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from .evaluation.calibration import plot_reliability
 from .evaluation.card import CARD_METRICS, FIGURE_WORDS
 from .evaluation.certificate import describe_bound
 from .evaluation.checklist import read_place
-from .evaluation.failures import decision_impact
+from .evaluation.failures import decision_impact, spans_of
 from .evaluation.intervals import figure
 from .evaluation.metrics import plot_confusion, plot_pr, plot_roc, plot_thresholds
 from .evaluation.page import Raw, bullets, drawing, escape, gallery, markdown, paragraph, table
 
-# %% ../nbs/80c_verdict.ipynb #7a706ab8
+# %% ../nbs/80c_verdict.ipynb #72f97ec5
 @dataclass
 class Signoff:
     "All that the sections of a sign-off page read"
@@ -48,6 +48,10 @@ class Signoff:
     asked:list = field(default_factory=list)
     files:dict = field(default_factory=dict)
 
+    @property
+    def each(self): return "video" if self.document.get("task") == "video" else "picture"
+    @property
+    def what(self): return f"{self.each}s"
     @property
     def certificate(self): return self.policy.certificate if self.policy is not None else None
     @property
@@ -85,7 +89,7 @@ def _never_clears(s):
     return ("So it clears nothing: what raises no alarm goes to a person. It cannot miss by clearing, and the "
             "price is the number of items that people look at.")
 
-# %% ../nbs/80c_verdict.ipynb #169a7b9b
+# %% ../nbs/80c_verdict.ipynb #1a830ace
 def _place(s, place):
     "A section of the model card as HTML, or a sentence that there is none"
     try: return markdown(read_place(s.readme, place)) if s.readme else paragraph("There is no model card to quote.")
@@ -100,7 +104,7 @@ def what_section(
             ("of these, unsafe", ", ".join(s.alarms) or "none")]
     rows += [("bundle", d["id"]), ("made from bundle", d.get("parent") or "no other"),
              ("runs on", d["runtime"]["name"])] if d else []
-    text = ("A bundle is one folder with everything that is needed to decide: the model, how a picture becomes "
+    text = (f"A bundle is one folder with everything that is needed to decide: the model, how a {s.each} becomes "
             "its input, the thresholds, and what was proven about them. Its name is the hash of its content, so a "
             "bundle that was changed has another name.")
     return (paragraph(text) + table(("", ""), rows) + "<h3>What it is for</h3>" + _place(s, "## Intended use")
@@ -178,7 +182,7 @@ def pictures_section(
         _drawn(lambda: plot_roc(p), "ROC: unsafe items found against false alarms, over all thresholds"),
         _drawn(lambda: plot_pr(p), "Precision against recall, over all thresholds")]) + "</div>"
 
-# %% ../nbs/80c_verdict.ipynb #4eac9e96
+# %% ../nbs/80c_verdict.ipynb #b70eb10f
 def thresholds_section(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -222,4 +226,4 @@ def _failures_of(part, most):
     lines = [[Path(str(r.item)).name, f"is {r.target}, called {r.called or 'neither'}", f"risk score {r.risk:.3f}"]
              for r in seen.itertuples()]
     more = f"{len(seen)} of {len(part)} are shown, one a group, the dearest first." if len(seen) < len(part) else ""
-    return gallery(seen["path"], lines) + (paragraph(more, kind="note") if more else "")
+    return gallery(seen["path"], lines, spans=spans_of(seen)) + (paragraph(more, kind="note") if more else "")

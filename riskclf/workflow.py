@@ -42,17 +42,20 @@ def _plan(prepared, max_miss_rate, confidence, unit, **wish):
             f"groups, there are {n}" + ("" if n >= needed else f", which prove {best:.1%} at best"))
     return [text, *filter(None, [levels.text])], plan
 
-# %% ../nbs/80_workflow.ipynb #4712508c
+# %% ../nbs/80_workflow.ipynb #e105d5af
 def _copies(prepared):
     "Lines on copies of pictures, and the same as JSON values"
     from riskclf.data.duplicates import find_duplicates, summarize_duplicates
     pairs = find_duplicates(prepared.df)
-    counts, across = summarize_duplicates(pairs), pairs[~pairs["same_label"]] if "same_label" in pairs else pairs[:0]
-    text = (f"{len(pairs)} pairs of copies, {counts.get('across_classes', 0)} of them in different classes, "
+    counts, copies = summarize_duplicates(pairs), pairs[pairs["kind"] != "scene"]
+    across = copies[~copies["same_label"]] if "same_label" in pairs else copies[:0]
+    text = (f"{len(copies)} pairs of copies, {counts.get('across_classes', 0)} of them in different classes, "
             f"{counts.get('across_splits', 0)} in different splits")
+    if "scene" in counts: text += f"; {counts['scene']} pairs of videos look alike in their middle, mostly one place"
     told = [f"same picture, two classes: {r.item_a} and {r.item_b} ({r.kind})" for r in across[:10].itertuples()]
     return ([text, *told],
-            dict(copies=len(pairs), copies_across_classes=across[["item_a", "item_b", "kind"]].to_dict("records"),
+            dict(copies=len(copies), scenes=counts.get("scene", 0),
+                 copies_across_classes=across[["item_a", "item_b", "kind"]].to_dict("records"),
                  copies_across_splits=counts.get("across_splits", 0)))
 
 def _shortcuts(prepared):
@@ -69,8 +72,9 @@ def _outlook(prepared, learning_curve, leakage, labels, recipe, size, cache, see
     if not (learning_curve or leakage or labels): return [], {}
     from riskclf import outlook
     from riskclf.evaluation.leakage import leakage_frame
-    changes = {} if size is None else dict(size=size)
-    bench, lines, found = outlook.open_bench(prepared, recipe, cache or cache_folder()/"features", **changes), [], {}
+    from riskclf.pipeline import read_recipe
+    recipe, changes, lines, found = read_recipe(recipe), {} if size is None else dict(size=size), [], {}
+    bench = outlook.open_bench(prepared, recipe, cache or cache_folder()/"features", **changes)
     if learning_curve:
         curve = outlook.learning_curve(bench, seed=seed)
         lines += [f"learning curve, {curve.metric}:", curve.table.round(3).to_string(index=False), curve.advice]
@@ -92,7 +96,7 @@ def _doubts(doubted, path):
     return [f"{len(doubted)} labels are doubted, nothing was changed: decide in {path}, then --label-review {path}",
             *(f"doubted: {r['item']}: {r['reason']}" for r in rows[:5])], rows
 
-# %% ../nbs/80_workflow.ipynb #4f3f03ef
+# %% ../nbs/80_workflow.ipynb #33672d21
 def check(
     data, # folder of class folders, folder with manifest.csv, or a CSV or parquet file
     classes:str=None, # least to most severe, merged with =, 'safe,unsafe=flame+smoke'; well-known names by default
@@ -108,7 +112,7 @@ def check(
     leakage:bool=False, # what random folds would read too high
     labels:str=None, # CSV to write with labels that are likely wrong, for a person to decide
     label_review:str=None, # such a CSV with decisions in it, to apply
-    recipe:str="default", # named recipe for these, with a frozen backbone
+    recipe:str="default", # named recipe or YAML file for these, with a frozen backbone; of videos violence by default
     size:int=None, # side of the model's input in pixels for these, the recipe's by default
     cache:str=None, # folder for features, one for the user by default
     seed:int=0, # of the split
@@ -274,7 +278,7 @@ def _by_condition(preds, df, bundle, conditions, out):
     return ["largest gaps between conditions:", gaps.to_string(index=False)], dict(
         condition_gaps=json.loads(gaps.to_json(orient="records")))
 
-# %% ../nbs/80_workflow.ipynb #bb0250c7
+# %% ../nbs/80_workflow.ipynb #768bcb79
 def evaluate(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes
@@ -290,23 +294,22 @@ def evaluate(
     "Metrics with intervals, predictions, pictures, failures and a page of misses, of a bundle on labelled data"
     from riskclf.deployment.bundle import load
     from riskclf.deployment.runtime import find_seen
-    from riskclf.misses import page_of_misses
+    from riskclf.misses import keep_features, page_of_misses
     from riskclf.pipeline import report, score_items, take_actions
     b = load(bundle)
-    if b.task == "video" and conditions == "measured":
-        raise InputError("conditions are measured on pictures: name columns of the manifest for videos")
     p = labelled_data(b, data, classes, column)
     seen = find_seen(b, p.df)
     fresh = p.df if allow_seen else p.df[[not s for s in seen]]
     if not len(fresh):
         raise InputError(f"all {len(p.df)} items were seen in training: bring new ones, or add --allow-seen")
-    preds = score_items(b, fresh, make_folder(out))
+    keep = keep_features(b)
+    preds = score_items(b, fresh, make_folder(out), keep=keep)
     notes = [*p.notes, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
              + (", and are kept" if allow_seen else ", and are left out")]
     metrics = report(preds, b.policy, b.calibrator, out, p.df, b.promises)
     more, found = _by_condition(preds, fresh, b, conditions, Path(out))
     actions = take_actions(preds, b.policy, b.promises)
-    missed, about = page_of_misses(b, preds, actions, p, seen, out, neighbours, column)
+    missed, about = page_of_misses(b, preds, actions, p, seen, out, neighbours, column, keep)
     found |= about
     metrics |= dict(bundle_id=b.id, seen=sum(map(bool, seen)), notes=notes, **found)
     write_json(Path(out)/"metrics.json", metrics)

@@ -125,7 +125,7 @@ def paste_defect(
     changed = image * (np.clip(drawn, 0, 255) / np.maximum(grey, 1))[..., None]
     return np.clip(np.round(changed), 0, 255).astype(np.uint8)
 
-# %% ../../nbs/15b_data.defects.ipynb #b9547b0f
+# %% ../../nbs/15b_data.defects.ipynb #d194f275
 def _targets(defects, scale):
     "Class of each kind"
     good = scale.names[0]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['near_pairs', 'is_telling', 'find_duplicates', 'duplicate_clusters', 'summarize_duplicates', 'plot_duplicates']
 
-# %% ../../nbs/13_data.duplicates.ipynb #e76d9d09
+# %% ../../nbs/13_data.duplicates.ipynb #6510890c
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -15,6 +15,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from ..core import InputError
+from .checks import is_video
 from .frames import load_preview
 
 # %% ../../nbs/13_data.duplicates.ipynb #f26fe396
@@ -106,12 +107,12 @@ def _stars(values, rows):
     home = rows[first][pd.factorize(values)[0]]
     return np.column_stack([home, rows])[~first], first
 
-# %% ../../nbs/13_data.duplicates.ipynb #ce2e405d
+# %% ../../nbs/13_data.duplicates.ipynb #10b7bc0f
 def find_duplicates(
     df, # checked manifest: item, sha256, phash, and where known label, split, group
     radius:int=6, # most bits in which near copies may differ, 0 to 15
     max_pairs:int=2_000_000, # as in `near_pairs`
-) -> pd.DataFrame: # item_a, item_b, distance in bits, kind ('exact' or 'near'), same_label, same_split, same_group
+) -> pd.DataFrame: # item_a, item_b, distance in bits, kind (exact, near, scene), same_label, same_split, same_group
     "Pairs of copies, enough to connect all copies of a picture; `InputError` when the files were not checked"
     rows = _hash_rows(df)
     exact, first = _stars(rows["sha256"].to_numpy(), rows["row"].to_numpy())
@@ -126,6 +127,8 @@ def find_duplicates(
     distance = np.r_[np.zeros(len(a) - len(d), np.int64), d]
     out = pd.DataFrame(dict(item_a=item[a], item_b=item[b], distance=distance, kind="near"))
     out.loc[:len(exact) - 1, "kind"] = "exact"
+    film = np.array([is_video(p) for p in df["path"]] if "path" in df else [False]*len(df), dtype=bool)
+    out.loc[(out["kind"] == "near") & film[a] & film[b], "kind"] = "scene"
     for c in ("label", "split", "group"):
         if c in df: out[f"same_{c}"] = (values(c)[a] == values(c)[b]).astype(bool)
     return out.sort_values(["kind", "distance", "item_a", "item_b"], ignore_index=True)
@@ -146,14 +149,16 @@ def duplicate_clusters(
     graph = coo_matrix((np.ones(len(i)), (i, j)), shape=(len(df),)*2)
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
-# %% ../../nbs/13_data.duplicates.ipynb #516311f5
+# %% ../../nbs/13_data.duplicates.ipynb #5cd03ae8
 def summarize_duplicates(
     pairs, # from `find_duplicates`
-) -> dict: # counts of pairs: exact, near, across_classes, across_splits, across_groups (where these are known)
-    "How many copies there are, and how many of them cross a border"
+) -> dict: # counts of pairs: exact, near, scene, across_classes, across_splits, across_groups (where these are known)
+    "How many copies there are, and how many of them cross a border; one place in two classes is no contradiction"
     counts = dict(exact=int((pairs["kind"] == "exact").sum()), near=int((pairs["kind"] == "near").sum()))
+    if (pairs["kind"] == "scene").any(): counts["scene"] = int((pairs["kind"] == "scene").sum())
     for c, name in (("label", "across_classes"), ("split", "across_splits"), ("group", "across_groups")):
-        if f"same_{c}" in pairs: counts[name] = int((~pairs[f"same_{c}"]).sum())
+        if f"same_{c}" not in pairs: continue
+        counts[name] = int((~pairs[f"same_{c}"] & ((pairs["kind"] != "scene") | (c != "label"))).sum())
     return counts
 
 # %% ../../nbs/13_data.duplicates.ipynb #eee89f26

@@ -6,7 +6,7 @@
 __all__ = ['PACKAGES', 'UNLIKE', 'make_provenance', 'check_made_by', 'write_bundle', 'Bundle', 'load', 'is_unlike',
            'speaking_probs', 'make_timeline', 'decide', 'with_policy']
 
-# %% ../../nbs/70_deployment.bundle.ipynb #50bb125b
+# %% ../../nbs/70_deployment.bundle.ipynb #efc54a49
 import contextlib
 import csv
 import os
@@ -30,8 +30,9 @@ from .promises import call_classes, keep_promises, load_promises, save_promises
 from riskclf.deployment.runner import (
     check_machine, make_clip_probes, make_probes, make_runner, probe_arrays, recipe_of,
 )
+from ..models.graph import load_openvino
 
-# %% ../../nbs/70_deployment.bundle.ipynb #50c3d5ab
+# %% ../../nbs/70_deployment.bundle.ipynb #02fe60b0
 PACKAGES = ("riskclf", "numpy", "pillow", "simplejpeg", "av", "onnxruntime", "openvino", "torch", "timm", "fastai")
 
 def make_provenance(
@@ -52,7 +53,7 @@ def _put_graph(folder, onnx_path, openvino, name):
     (folder/"openvino").mkdir(exist_ok=True)
     xml = folder/"openvino"/f"{name}.xml"
     if openvino is True:
-        import openvino as ov
+        ov = load_openvino()
         ov.save_model(ov.convert_model(str(folder/f"{name}.onnx")), str(xml), compress_to_fp16=False)
     else:
         for suffix in (".xml", ".bin"): shutil.copyfile(Path(openvino).with_suffix(suffix), xml.with_suffix(suffix))

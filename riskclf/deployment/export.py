@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HAS_NNCF', 'BY_HAND', 'quantise', 'float_layers', 'stray', 'pick_int8', 'export_record', 'with_graph', 'has_vnni']
 
-# %% ../../nbs/70c_deployment.export.ipynb #0402bf1d
+# %% ../../nbs/70c_deployment.export.ipynb #9d3b94c0
 import contextlib
 import io
 import os
@@ -25,9 +25,9 @@ from .bundle import check_made_by, make_provenance
 from .format import amend, read_folder
 from .promises import save_promises
 from .runner import Runner, make_probes, probe_arrays
-from ..models.graph import Graph, is_int8
+from ..models.graph import Graph, is_int8, load_openvino
 
-# %% ../../nbs/70c_deployment.export.ipynb #d2566e7b
+# %% ../../nbs/70c_deployment.export.ipynb #0323b35a
 HAS_NNCF = find_spec("nncf") is not None
 
 @contextlib.contextmanager
@@ -44,15 +44,13 @@ def _quiet():
 def _read(path):
     "A graph as NNCF takes it, and how it takes an image"
     if path.suffix == ".xml":
-        import openvino as ov
-        return ov.Core().read_model(str(path)), lambda image: image[None]
+        return load_openvino().Core().read_model(str(path)), lambda image: image[None]
     import onnx
     return onnx.load(str(path)), lambda image: {"images": image[None]}
 
 def _write(model, path):
     if path.suffix == ".xml":
-        import openvino as ov
-        return ov.save_model(model, str(path), compress_to_fp16=False)
+        return load_openvino().save_model(model, str(path), compress_to_fp16=False)
     import onnx
     onnx.save(model, str(path))
 

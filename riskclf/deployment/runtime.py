@@ -17,7 +17,7 @@ from .bundle import UNLIKE, Bundle, decide, is_unlike, speaking_probs
 from .engine import Source, find_sources
 from .results import open_results, result_row
 
-# %% ../../nbs/71_deployment.runtime.ipynb #dfc889b5
+# %% ../../nbs/71_deployment.runtime.ipynb #ec5a9160
 def frame_sources(
     df, # DataFrame with item, path, and for a stretch of a video start_s and end_s
     task:str="image", # 'image' or 'video'
@@ -47,6 +47,7 @@ def predict_frame(
     batch_size:int=8, # most images in one call of the graph
     timeout_s:float=30., # seconds that decoding one file, or the next frame of a video, may take
     windows:bool=False, # of videos a row a window, with `window`, `start_s`, `end_s`; by default a row a video
+    keep=None, # called with each item and its features (k, D), such as `pipeline.Kept`, so that nothing is read twice
 ) -> Predictions: # in the order of `df`; meta has `failed`, {item: reason} of files without a row, `unlike`, `unseen`
     "What the graph says of each file, at full precision; `InputError` when no file could be judged"
     is_bundle = isinstance(bundle, Bundle)
@@ -55,13 +56,14 @@ def predict_frame(
     if is_bundle: meta["bundle_id"] = bundle.id
     if is_bundle and bundle.outliers is not None: meta["unlike"] = []
     sources = frame_sources(df, runner.task)
-    batches = (bundle if is_bundle else runner).stream(sources, batch_size, timeout_s)
+    batches = (bundle if is_bundle and keep is None else runner).stream(sources, batch_size, timeout_s)
     for row, r in enumerate(progress(itertools.chain.from_iterable(batches), len(sources), "scoring")):
         reason = r.reason or (None if np.isfinite(r.outputs["probs"]).all() else "no finite probabilities")
         if reason:
             failed[r.source.item] = reason
             continue
         rows.append(row), good.append(r)
+        if keep is not None and "features" in r.outputs: keep(r.source.item, np.atleast_2d(r.outputs["features"]))
         if "unlike" in meta and is_unlike(bundle, r): meta["unlike"].append(r.source.item)
         if r.outputs.get("gaps"): meta.setdefault("unseen", []).append(r.source.item)
     if not rows: raise InputError(f"none of the {len(sources)} files could be judged: {dict(list(failed.items())[:3])}")
@@ -72,7 +74,7 @@ def predict_frame(
     made = Predictions(frame.assign(**columns), scale, meta | {"failed": failed})
     return made if windows or runner.task == "image" else reduce_windows(made, runner.recipe.reduce)
 
-# %% ../../nbs/71_deployment.runtime.ipynb #a936aaa6
+# %% ../../nbs/71_deployment.runtime.ipynb #0fd36365
 def window_features(
     runner, # of the graph that decides
     df, # DataFrame with item and path, and for a stretch of a video start_s and end_s
@@ -84,7 +86,8 @@ def window_features(
     "What the graph gives out as `features`; `InputError` when there are none, or no file could be judged"
     from riskclf.evaluation.outliers import fold_features
     rows, places, sources = [], [], frame_sources(df, runner.task)
-    for i, r in enumerate(itertools.chain.from_iterable(runner.stream(sources, batch_size, timeout_s))):
+    results = itertools.chain.from_iterable(runner.stream(sources, batch_size, timeout_s))
+    for i, r in enumerate(progress(results, len(sources), "features")):
         if r.reason: continue
         if "features" not in r.outputs: raise InputError("the graph gives out no `features`")
         rows.append(fold_features(np.atleast_2d(r.outputs["features"]), width, marked).astype(np.float32))

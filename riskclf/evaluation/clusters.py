@@ -6,7 +6,7 @@
 __all__ = ['HINTS', 'unit_features', 'nearest_training', 'neighbour_hints', 'ClusterLimits', 'cluster_limits', 'Clusters',
            'cluster_misses', 'Misses', 'explain_misses', 'failure_html', 'failure_page']
 
-# %% ../../nbs/45c_evaluation.clusters.ipynb #0dcedaa7
+# %% ../../nbs/45c_evaluation.clusters.ipynb #3b1bf884
 import base64
 import io
 from html import escape
@@ -19,9 +19,11 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
 from ..core import InputError, Predictions, atomic_path
-from ..data.decode import ImageError, load_image
+from ..data.checks import is_video
+from ..data.decode import ImageError
+from ..data.frames import VideoError
 from ..data.manifest import condition_columns
-from .failures import find_failures
+from .failures import find_failures, load_sheet, spans_of
 from .intervals import NONE, format_figure, group_index, rate_figure
 
 # %% ../../nbs/45c_evaluation.clusters.ipynb #fe064ec2
@@ -199,7 +201,7 @@ def _usual(unit, groups, alarm, k, seed, most=2000):
     hints = neighbour_hints(near, alarm[rows], far_below)[alarm[some]]
     return far_below, [float((hints == h).mean()) if len(hints) else np.nan for h in HINTS]
 
-# %% ../../nbs/45c_evaluation.clusters.ipynb #fcb80d51
+# %% ../../nbs/45c_evaluation.clusters.ipynb #01681b23
 def _shared(rows, df):
     "Conditions that at least two thirds of a cluster's misses share and at most half of all items have"
     out = []
@@ -226,7 +228,8 @@ def _neighbour_table(items, rows, near, train):
     out = pd.DataFrame(dict(item=np.repeat(items, k), rank=np.tile(np.arange(1, k + 1), n),
                             neighbour=train["item"].to_numpy()[rows.ravel()],
                             label=train["label"].to_numpy()[rows.ravel()], similarity=near.ravel()))
-    return out.assign(path=train["path"].to_numpy()[rows.ravel()]) if "path" in train else out
+    shown = [c for c in ("path", "start_s", "end_s") if c in train]
+    return out.assign(**{c: train[c].to_numpy()[rows.ravel()] for c in shown})
 
 # %% ../../nbs/45c_evaluation.clusters.ipynb #6a6d8793
 def _by_cost(table):
@@ -288,17 +291,18 @@ def explain_misses(
     if not seen.all(): notes.append(f"{(~seen).sum()} misses have no features: nothing is said about them")
     return Misses(table, _cluster_table(table, df), hints, neighbours, rate, [*notes, clusters.note])
 
-# %% ../../nbs/45c_evaluation.clusters.ipynb #16db8a10
+# %% ../../nbs/45c_evaluation.clusters.ipynb #8b1b5bdd
 _STYLE = """
 .rf{font:16px/1.5 system-ui,sans-serif;color:#1c2024;max-width:72rem;margin:0 auto;padding:1rem}
 .rf h1,.rf h2{line-height:1.25;margin:1.6em 0 .4em}.rf h1{font-size:1.5rem;margin-top:.2em}.rf h2{font-size:1.2rem}
-.rf p{margin:.4em 0;max-width:46rem}.rf-wrap{overflow-x:auto}
+.rf td:last-child{min-width:10rem}.rf p{margin:.4em 0;max-width:46rem}.rf-wrap{overflow-x:auto}
 .rf table{border-collapse:collapse;font-size:.9rem;margin:.6em 0}
 .rf th,.rf td{text-align:left;vertical-align:top;padding:.3em .8em .3em 0;border-bottom:1px solid #d5dae0}
 .rf-cards{display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(min(100%,17rem),1fr))}
 .rf-card{border:1px solid #d5dae0;border-radius:8px;padding:.7rem;min-width:0;margin:0}
 .rf-card img,.rf-none{display:block;width:100%;border-radius:4px;background:#e8ebee}
-.rf-card>img{aspect-ratio:4/3;object-fit:contain}.rf-none{padding:2rem .5rem;box-sizing:border-box;text-align:center}
+.rf-card>img{aspect-ratio:4/3;object-fit:contain}.rf-card>img.film{aspect-ratio:auto;height:auto}
+.rf-none{padding:2rem .5rem;box-sizing:border-box;text-align:center}
 .rf-name{font-weight:600;overflow-wrap:anywhere;margin:.5em 0 0}.rf-small{font-size:.85rem;color:#4c555f}
 .rf-near{display:grid;grid-template-columns:repeat(3,1fr);gap:.4rem;margin-top:.5rem}
 .rf-near figure{margin:0;min-width:0}.rf-near img{aspect-ratio:1;object-fit:cover}
@@ -310,31 +314,35 @@ _STYLE = """
 .rf th,.rf td,.rf-card{border-color:#3a424a}.rf-card img,.rf-none{background:#2a3138}}
 """
 
-def _jpeg(path, side, alt):
-    "A picture as an element of the page; a box with the reason when it cannot be read"
-    try: image = Image.fromarray(load_image(path, min_side=side))
-    except ImageError as e: return f'<div class="rf-none">{escape(alt)}: {escape(e.reason)}</div>'
-    image.thumbnail((int(side * 1.5), side))
+def _jpeg(path, side, alt, span=(None, None), **sheet):
+    "A picture, or moments of a video, as an element of the page; a box with the reason when it cannot be read"
+    try: image = Image.fromarray(load_sheet(path, side, span=span, **sheet))
+    except (ImageError, VideoError) as e: return f'<div class="rf-none">{escape(alt)}: {escape(e.reason)}</div>'
+    if not is_video(path): image.thumbnail((int(side * 1.5), side))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=80)
     data = base64.b64encode(file.getvalue()).decode()
-    return (f'<img alt="{escape(alt)}" width="{image.width}" height="{image.height}" loading="lazy" '
+    kind = ' class="film"' if is_video(path) else ""
+    return (f'<img{kind} alt="{escape(alt)}" width="{image.width}" height="{image.height}" loading="lazy" '
             f'src="data:image/jpeg;base64,{data}">')
 
-# %% ../../nbs/45c_evaluation.clusters.ipynb #a2463b07
+# %% ../../nbs/45c_evaluation.clusters.ipynb #3cb0aaf3
 def _near_html(near):
     "The three nearest training items of a miss"
     parts = []
-    for r in near.head(3).itertuples():
+    near = near.head(3)
+    for r, span in zip(near.itertuples(), spans_of(near)):
         alt = f"training item {r.neighbour}, labelled {r.label}"
-        picture = _jpeg(r.path, 96, alt) if hasattr(r, "path") else ""
+        picture = _jpeg(r.path, 96, alt, span, frames=1, columns=1) if hasattr(r, "path") else ""
         parts.append(f"<figure>{picture}<figcaption>{escape(r.label)}, {r.similarity:.2f}</figcaption></figure>")
     return f'<div class="rf-near">{"".join(parts)}</div>' if parts else ""
 
 def _card_html(r, near):
-    "One miss"
+    "One miss; a video as a film strip of six moments in two rows"
     alt = f"missed item {r.item}, labelled {r.target}, risk score {r.risk:.3f}"
-    picture = _jpeg(r.path, 240, alt) if hasattr(r, "path") and isinstance(r.path, str) else ""
+    known, span = isinstance(getattr(r, "path", None), str), (getattr(r, "start_s", None), getattr(r, "end_s", None))
+    film = dict(frames=6, columns=3) if known and is_video(r.path) else {}
+    picture = _jpeg(r.path, 112 if film else 240, alt, span, **film) if known else ""
     hint = f'<span class="rf-hint {r.hint}">{r.hint}</span> ' if r.hint else ""
     return (f'<article class="rf-card">{picture}<p class="rf-name">{escape(r.item)}</p>'
             f'<p class="rf-small">{hint}labelled {escape(r.target)}, called {escape(r.called)}; '

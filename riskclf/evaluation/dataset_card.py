@@ -73,7 +73,7 @@ def _size_facts(df):
     if "format" in df: out["formats"] = {str(k): int(n) for k, n in df["format"].value_counts().items()}
     return out
 
-# %% ../../nbs/49b_evaluation.dataset_card.ipynb #e406df76
+# %% ../../nbs/49b_evaluation.dataset_card.ipynb #168cd2ba
 def _condition_rows(df, scale):
     "Items and alarm items under each value of each condition"
     names, member = class_matrix(df, scale.names)
@@ -90,7 +90,7 @@ def _copy_facts(df):
     "Copies, and how many stand on both sides of a border"
     if not {"sha256", "phash"} <= set(df): raise InputError("the files were not checked: run check_files first")
     pairs = find_duplicates(df)
-    across = pairs[~pairs["same_label"]] if "same_label" in pairs else pairs[:0]
+    across = pairs[~pairs["same_label"] & (pairs["kind"] != "scene")] if "same_label" in pairs else pairs[:0]
     return summarize_duplicates(pairs) | dict(pairs_across_classes=[[a, b] for a, b in zip(
         across["item_a"].head(20), across["item_b"].head(20))])
 
@@ -142,15 +142,17 @@ def _files_text(facts):
              f"- {name}: " + ", ".join(f"{k} {n}" for k, n in v.items()) for name, v in facts["sizes"].items()]
     return "\n\n".join(filter(None, [head, *table, "\n".join(sizes)]))
 
-# %% ../../nbs/49b_evaluation.dataset_card.ipynb #0728f219
+# %% ../../nbs/49b_evaluation.dataset_card.ipynb #004426bb
 def _copies_text(facts):
     c = facts["copies"]
     known = [k for k in ("across_classes", "across_splits", "across_groups") if k in c]
     borders = [f"{c[k]} stand {k.replace('_', ' ')}" for k in known]
     pairs = "\n".join(f"- the same picture in two classes: {a} and {b}" for a, b in c["pairs_across_classes"])
+    scenes = (f"Pairs of videos that look alike in their middle, mostly one camera on one place: {c['scene']}; they "
+              "share a group.") if c.get("scene") else ""
     return "\n\n".join(filter(None, [
         f"Pairs of exact copies: {c['exact']}; of near copies: {c['near']} (perceptual hash within 6 of 64 bits); "
-        f"{', '.join(borders)}.", pairs]))
+        f"{', '.join(borders)}.", scenes, pairs]))
 
 def _conditions_text(facts):
     if not facts["conditions"]:

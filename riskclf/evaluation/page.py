@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['escape', 'paragraph', 'bullets', 'Raw', 'table', 'drawing', 'gallery', 'markdown', 'slug', 'make_page']
 
-# %% ../../nbs/49d_evaluation.page.ipynb #de4c6584
+# %% ../../nbs/49d_evaluation.page.ipynb #fbe9977a
 import base64
 import html
 import io
@@ -15,7 +15,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ..core import InputError
-from ..data.decode import ImageError, load_image
+from ..data.checks import is_video
+from ..data.decode import ImageError
+from ..data.frames import VideoError
+from .failures import load_sheet
 from .intervals import format_figure
 
 # %% ../../nbs/49d_evaluation.page.ipynb #0868893e
@@ -60,7 +63,7 @@ def table(
     body = "".join("<tr>" + "".join(cell(v) for v in row) + "</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
-# %% ../../nbs/49d_evaluation.page.ipynb #d65f7390
+# %% ../../nbs/49d_evaluation.page.ipynb #dd9cb1d4
 def _uri(data, kind): return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 def drawing(
@@ -78,10 +81,11 @@ def drawing(
     image = f'<img class="{kind}" style="width:{width}px" src="{source}" alt="{text}">'
     return f'<figure><div class="scroll">{image}</div><figcaption>{escape(caption)}</figcaption></figure>'
 
-def _thumbnail(path, side):
-    "A small JPEG as a data URI; `ImageError` when the file cannot be read"
+def _thumbnail(path, side, span):
+    "A small JPEG as a data URI; `ImageError` or `VideoError` when the file cannot be read"
     from PIL import Image
-    im, out = Image.fromarray(load_image(path, min_side=side)), io.BytesIO()
+    im, out = Image.fromarray(load_sheet(path, side, span=span)), io.BytesIO()
+    if is_video(path): side = round(1.6 * side)  # four moments
     im.thumbnail((side, side))
     im.save(out, "JPEG", quality=72)
     return _uri(out.getvalue(), "jpeg")
@@ -90,13 +94,14 @@ def gallery(
     paths, # files, str or Path
     captions, # one list of lines a picture, str
     side:int=220, # longest side in pixels
+    spans=None, # as in `plot_pictures`
 ) -> str:
-    "Photographs in a grid that fits the screen, each with its lines"
-    out = []
-    for path, lines in zip(paths, captions, strict=True):
+    "Photographs, and videos as sheets of four moments, in a grid that fits the screen, each with its lines"
+    out, spans = [], [(None, None)] * len(paths) if spans is None else spans
+    for path, lines, span in zip(paths, captions, spans, strict=True):
         text = "<br>".join(map(escape, lines))
-        try: image = f'<img src="{_thumbnail(path, side)}" alt="{escape(lines[0])}">'
-        except ImageError as e: image = f'<div class="lost">{escape(e.reason)}</div>'
+        try: image = f'<img src="{_thumbnail(path, side, span)}" alt="{escape(lines[0])}">'
+        except (ImageError, VideoError) as e: image = f'<div class="lost">{escape(e.reason)}</div>'
         out.append(f"<figure>{image}<figcaption>{text}</figcaption></figure>")
     return f'<div class="gallery">{"".join(out)}</div>'
 

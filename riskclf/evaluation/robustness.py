@@ -96,7 +96,7 @@ def _judge(probs, clean, targets, groups, scale, decide, level, seed):
         out["review_rate"] = rate_figure(actions == "review", groups=groups, level=level)
     return out
 
-# %% ../../nbs/48b_evaluation.robustness.ipynb #91dae5fc
+# %% ../../nbs/48b_evaluation.robustness.ipynb #b251f578
 def _steps(targets, kinds, strengths, attack, seed):
     "(kind, strength, change) of each condition, 'clean' first"
     def spoil(kind, strength):
@@ -107,9 +107,9 @@ def _steps(targets, kinds, strengths, attack, seed):
     def aim(batch, start): return list(attack(batch, targets[start:start + len(batch)]))
     return [*steps, ("adversarial", float(getattr(attack, "strength", 1.)), aim)]
 
-def _affordable(predict, images, steps, seconds, least=24, probe=6):
+def _affordable(predict, images, steps, seconds, least):
     "Rows of the pictures that can be measured in the time, spread over all of them; at least `least`"
-    n, start = len(images), time.perf_counter()
+    n, probe, start = len(images), 6 if least >= 24 else 1, time.perf_counter()
     if seconds is None or n <= least: return np.arange(n)
     for _, _, change in steps: _predict_all(predict, images[:probe], change, probe)
     cost = (time.perf_counter() - start) / probe
@@ -125,7 +125,8 @@ def measure_robustness(
     attack=None, # images, targets -> images changed to deceive, see `attack_images`; adds a row 'adversarial'
     kinds=CORRUPTIONS, # corruptions to measure
     strengths=STRENGTHS, # each kind at each of these, in [0, 1]
-    seconds:float=None, # about so long at most: with a slow model fewer pictures are measured, at least 24
+    seconds:float=None, # about so long at most: with a slow model fewer pictures are measured
+    least:int=24, # but never fewer than these
     batch_size:int=32, # pictures handed to predict at once
     level:float=0.95, # confidence of the intervals, in (0, 1)
     seed:int=0, # of noise and intervals
@@ -136,7 +137,7 @@ def measure_robustness(
     if not len(images) == len(targets) == len(groups) or not len(images) or targets.min() < 0:
         raise InputError(f"robustness needs pictures with known classes, got {len(images)} pictures, "
                          f"{len(targets)} targets and {len(groups)} groups")
-    rows = _affordable(predict, images, _steps(targets, kinds, strengths, attack, seed), seconds)
+    rows = _affordable(predict, images, _steps(targets, kinds, strengths, attack, seed), seconds, least)
     images, targets, groups = [images[i] for i in rows], targets[rows], groups[rows]
     made = [(kind, strength, _predict_all(predict, images, change, batch_size))
             for kind, strength, change in _steps(targets, kinds, strengths, attack, seed)]
@@ -152,7 +153,7 @@ def robustness_frame(
     import pandas as pd
     return pd.DataFrame([{k: format_figure(v) if isinstance(v, dict) else v for k, v in row.items()} for row in rows])
 
-# %% ../../nbs/48b_evaluation.robustness.ipynb #88a2143e
+# %% ../../nbs/48b_evaluation.robustness.ipynb #5ddd2dca
 def first_loss(
     rows:list, # from `measure_robustness`
     kind:str, # one of `CORRUPTIONS`
@@ -168,7 +169,12 @@ def describe_losses(
     out = []
     for kind in dict.fromkeys(r["kind"] for r in rows if r["kind"] in CORRUPTIONS):
         row, most = first_loss(rows, kind), max(r["strength"] for r in rows if r["kind"] == kind)
-        if row is None: text = f"no loss beyond chance up to the strongest measured, {describe_corruption(kind, most)}"
+        last = next(r for r in rows if r["kind"] == kind and r["strength"] == most)
+        if last["change"]["high"] is None:
+            text = (f"with {describe_corruption(kind, most)} balanced accuracy is "
+                    f"{format_figure(last['balanced_accuracy'])}; whether that is beyond chance cannot be said")
+        elif row is None:
+            text = f"no loss beyond chance up to the strongest measured, {describe_corruption(kind, most)}"
         else: text = (f"the loss is beyond chance from {describe_corruption(kind, row['strength'])}: balanced accuracy "
                       f"changes by {format_figure(row['change'])}")
         out.append(f"{kind}: {text}")

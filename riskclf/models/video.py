@@ -5,19 +5,17 @@
 # %% auto #0
 __all__ = ['VideoClassifier', 'save_video_model', 'load_video_model', 'export_video_graphs']
 
-# %% ../../nbs/24c_models.video.ipynb #36b9cb01
-import json
+# %% ../../nbs/24c_models.video.ipynb #9291477f
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
-from ..core import InputError, atomic_path
+from ..core import InputError
 from ..data.sequences import VideoRecipe, stream_images
-from .backbones import create_backbone
+from .backbones import create_backbone, read_settings, save_weights
 from .image import ImageClassifier, export_graph, freeze, graph_module, model_config, to_openvino
 from .temporal import SequenceModel, create_sequence_model, export_sequence_graph
 
@@ -63,22 +61,20 @@ class VideoClassifier(nn.Module):
         self.encoder.eval()
         return self
 
-# %% ../../nbs/24c_models.video.ipynb #1863b87f
+# %% ../../nbs/24c_models.video.ipynb #c37ef50a
 def save_video_model(
     model:VideoClassifier, # what to store
     path, # file ending in .safetensors, str or Path
 ):
     "Write weights and settings, whole or not at all"
     about = dict(encoder=model_config(model.encoder), head=model.head.config, recipe=model.recipe.to_dict())
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    with atomic_path(path) as tmp: save_file(tensors, str(tmp), {"riskclf": json.dumps({"video": about})})
+    save_weights(model, path, {"video": about})
 
 def load_video_model(
     path, # from `save_video_model`, str or Path
 ) -> VideoClassifier: # in eval mode
     "The classifier in a file; `InputError` when the file is none of ours"
-    if not Path(path).is_file(): raise InputError(f"{path} does not exist")
-    with safe_open(str(path), "pt") as f: about = json.loads((f.metadata() or {}).get("riskclf", "{}")).get("video")
+    about = read_settings(path).get("video")
     if about is None: raise InputError(f"{path} was not written by save_video_model")
     config = about["encoder"]
     backbone = create_backbone(config.pop("model_name"), pretrained=False, img_size=config.pop("img_size"))

@@ -71,14 +71,15 @@ class FeatureCache:
         with self._db() as db: return db.execute("SELECT COALESCE(SUM(bytes), 0) FROM shards").fetchone()[0]
     def __repr__(self): return f"FeatureCache({len(self)} vectors, {self.size/1e6:.1f} of {self.max_bytes/1e6:.0f} MB)"
 
-# %% ../../nbs/32b_training.cache.ipynb #d6a4d47c
+# %% ../../nbs/32b_training.cache.ipynb #b2290f7f
 @patch
 def put(self:FeatureCache,
     keys, # bytes, one a vector
-    features:np.ndarray, # float32 (n, D)
+    features:np.ndarray, # float (n, D); float16 is kept as it is, everything else as float32
 ):
     "Keep vectors; a key that is there already keeps what it has; `InputError` on a wrong shape"
-    features = np.ascontiguousarray(features, dtype=np.float32)
+    features = np.ascontiguousarray(features)
+    if features.dtype != np.float16: features = features.astype(np.float32)
     if features.ndim != 2 or len(features) != len(keys):
         raise InputError(f"features have shape {features.shape} for {len(keys)} keys, wanted one row a key")
     if len(keys): self._store(features, [(k, place) for place, k in enumerate(keys)])
@@ -86,7 +87,7 @@ def put(self:FeatureCache,
 @patch
 def _store(self:FeatureCache, features, places):
     "A new shard, and entries for it"
-    name, data = f"{uuid.uuid4().hex}.f32", features.tobytes()
+    name, data = f"{uuid.uuid4().hex}.f{8 * features.itemsize}", features.tobytes()
     with atomic_path(self.folder/name) as tmp: tmp.write_bytes(data)
     with self._db(write=True) as db:
         before = db.total_changes
@@ -97,15 +98,16 @@ def _store(self:FeatureCache, features, places):
     if not is_new: (self.folder/name).unlink(missing_ok=True)
     self._evict()
 
-# %% ../../nbs/32b_training.cache.ipynb #20557d97
+# %% ../../nbs/32b_training.cache.ipynb #3510af09
 @patch
 def get(self:FeatureCache,
     keys, # bytes; one may stand there twice
     dim:int, # length D of a vector
-): # float32 (n, D) with NaN where nothing was found, and bool (n,)
+    dtype=np.float32, # of the answer; np.float16 takes half the memory
+): # float (n, D) with NaN where nothing was found, and bool (n,)
     "Look vectors up"
     keys = list(keys)
-    features, found = np.full((len(keys), dim), np.nan, np.float32), np.zeros(len(keys), bool)
+    features, found = np.full((len(keys), dim), np.nan, dtype), np.zeros(len(keys), bool)
     for name, rows in self._where(keys).items():
         shard = self._read(name, dim)
         if shard is None: continue
@@ -138,12 +140,13 @@ def _read(self:FeatureCache, name, dim):
     if row is None or row[0] != dim: return None
     try: data = (self.folder/name).read_bytes()
     except FileNotFoundError: data = b""
-    if zlib.crc32(data) == row[2] and len(data) == row[1] * dim * 4:
-        return np.frombuffer(data, np.float32).reshape(row[1], dim)
+    dtype = np.float16 if name.endswith(".f16") else np.float32
+    if zlib.crc32(data) == row[2] and len(data) == row[1] * dim * np.dtype(dtype).itemsize:
+        return np.frombuffer(data, dtype).reshape(row[1], dim)
     self._drop([name])
     self.repaired += 1
 
-# %% ../../nbs/32b_training.cache.ipynb #24cada57
+# %% ../../nbs/32b_training.cache.ipynb #7299cff5
 @patch
 def _drop(self:FeatureCache, names):
     with self._db(write=True) as db:
@@ -164,7 +167,7 @@ def _evict(self:FeatureCache):
 @patch
 def _sweep(self:FeatureCache, older_than_s=3600.):
     with self._db() as db: known = {name for name, in db.execute("SELECT name FROM shards")}
-    for path in [*self.folder.glob("*.f32"), *self.folder.glob(".*.tmp")]:
+    for path in [*self.folder.glob("*.f32"), *self.folder.glob("*.f16"), *self.folder.glob(".*.tmp")]:
         with contextlib.suppress(FileNotFoundError):
             if path.name not in known and time.time() - path.stat().st_mtime > older_than_s: path.unlink()
 

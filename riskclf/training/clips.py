@@ -5,20 +5,18 @@
 # %% auto #0
 __all__ = ['clip_source', 'read_clips', 'ClipRows', 'ToClips', 'clip_dls']
 
-# %% ../../nbs/31d_training.clips.ipynb #6bcd69d4
-import random
+# %% ../../nbs/31d_training.clips.ipynb #51ffbc27
 import zlib
 
 import numpy as np
 import torch
 from fastai.data.core import DataLoaders
-from fastai.data.load import DataLoader
 
 from ..core import InputError, RiskScale, progress
 from ..data.frames import VideoError, load_frames
 from ..data.sequences import Segment, recipe_frames
 from ..data.video import ClipRecipe, augment_clip, clip_spec
-from .loaders import _membership, check_training_data, pick_device
+from .loaders import _loader, check_training_data, class_targets, pick_device
 
 # %% ../../nbs/31d_training.clips.ipynb #e6a0473e
 def clip_source(
@@ -57,7 +55,7 @@ def read_clips(
     skipped = skipped.assign(reason=[reasons[r] for r in bad]).reset_index(drop=True)
     return good, np.array(lengths, dtype=int), frames, skipped
 
-# %% ../../nbs/31d_training.clips.ipynb #923803af
+# %% ../../nbs/31d_training.clips.ipynb #43b2f624
 class ClipRows:
     "Windows of videos as uint8 clips with targets, varied anew each epoch"
     def __init__(self,
@@ -77,8 +75,7 @@ class ClipRows:
         n = len(self.rows)
         self.places = ([(i, view) for view in range(self.multiplier) for i in range(n)] if training else
                        [(i, start) for i in range(n) for start in clip.starts(lengths[i])])
-        names, member = df["item"].astype(str).tolist(), _membership(df, scale)
-        targets = torch.from_numpy(member.astype(np.float32) if scale.multilabel else member.argmax(axis=1))
+        names, targets = df["item"].astype(str).tolist(), torch.from_numpy(class_targets(df, scale))
         self.items, self.targets = [names[i] for i, _ in self.places], targets[[i for i, _ in self.places]]
         self.seeds = [zlib.crc32(f"{seed}/{name}".encode()) for name in names]
 
@@ -103,7 +100,7 @@ class ClipRows:
         start = int(np.random.default_rng([self.seeds[i], view]).integers(room + 1))
         return torch.from_numpy(augment_clip(self.window(i, start), self.spec, self.seeds[i], view)), self.targets[k]
 
-# %% ../../nbs/31d_training.clips.ipynb #8f28ec1b
+# %% ../../nbs/31d_training.clips.ipynb #d8483f39
 class ToClips:
     "uint8 clips (n, T, h, w, 3) to the normalised float32 (n, 3, T, h, w) that a network takes; targets pass through"
     def __init__(self,
@@ -116,13 +113,6 @@ class ToClips:
         clips, *rest = batch
         x = clips.permute(0, 4, 1, 2, 3).float()
         return ((x - self.shift.to(x.device)) / self.scale.to(x.device), *rest)
-
-def _loader(rows, batch_size, device, num_workers, shuffle=False, seed=0):
-    alone = shuffle and len(rows) > batch_size and len(rows) % batch_size == 1
-    dl = DataLoader(rows, bs=min(batch_size, len(rows)), shuffle=shuffle, num_workers=num_workers, device=device,
-                    drop_last=alone, after_batch=ToClips(rows.recipe))
-    dl.rng = random.Random(seed)
-    return dl
 
 def clip_dls(
     df, # manifest with `item`, `path`, `label` and `split`; stretches of recordings with `start_s`, `end_s`
@@ -150,8 +140,8 @@ def clip_dls(
         mine, training = np.flatnonzero(df["split"] == split), split == "train"
         parts.append(ClipRows(df.iloc[mine], scale, clip, lengths[mine], frames and [frames[i] for i in mine],
                               augment if training else "none", multiplier if training else 1, training, seed))
-    device = pick_device(device)
-    dls = DataLoaders(_loader(parts[0], batch_size, device, num_workers, True, seed),
-                      _loader(parts[1], batch_size, device, num_workers), device=device)
+    device, to_model = pick_device(device), ToClips(clip)
+    dls = DataLoaders(_loader(parts[0], to_model, batch_size, device, num_workers, True, seed),
+                      _loader(parts[1], to_model, batch_size, device, num_workers), device=device)
     dls.skipped, dls.notes, dls.scale = skipped, notes, scale
     return dls

@@ -53,7 +53,7 @@ def cpu_flags() -> list: # names, sorted
     wide = ("avx", "amx", "fma", "sse4", "f16c", "asimd", "sve", "bf16", "i8mm")
     return [platform.machine(), *sorted(w for w in words if w.startswith(wide))]
 
-# %% ../../nbs/33_training.features.ipynb #e2c517eb
+# %% ../../nbs/33_training.features.ipynb #63bf8e63
 class FeatureExtractor:
     "Pictures as bytes in, pooled features out"
     def __init__(self,
@@ -66,9 +66,11 @@ class FeatureExtractor:
         if (why := cache_obstacle(model)): raise InputError(f"features cannot be computed once: {why}")
         self.model, self.recipe, self.batch_size = model, recipe, int(batch_size)
         self.num_threads, self.module = num_threads or threads(), graph_module(model, recipe, "features")
+        self.dtype = np.float16 if model.pool == "patches" else np.float32  # of what is kept
         self.identity = dict(format=1, network=model.backbone.model_name, weights=weight_hash(model.backbone),
                              taps=list(model.taps), pool=model.pool, flips=model.flips, recipe=recipe.id,
                              decoder=DECODER, precision="fp32", batch=self.batch_size, cpu=cpu_flags())
+        if self.dtype == np.float16: self.identity["kept"] = "fp16"
         self.runtime = self._run = None
         if runtime: self.use(runtime)
 
@@ -222,7 +224,7 @@ class _Writer:
         if self.cache is not None and self.keys: self.cache.put(self.keys, np.stack(self.rows))
         self.keys, self.rows, self.last = [], [], time.monotonic()
 
-# %% ../../nbs/33_training.features.ipynb #6fa8c801
+# %% ../../nbs/33_training.features.ipynb #2c66b1d9
 def _compute(jobs, extractor, spec, cache, errors):
     "Keys with their features, piece by piece; a file that cannot be read goes into `errors` by its place"
     writer, waiting, size = _Writer(cache, extractor.model.num_features), [], extractor.batch_size
@@ -230,7 +232,8 @@ def _compute(jobs, extractor, spec, cache, errors):
     def piece():
         keys, images = map(list, zip(*waiting[:size]))
         del waiting[:size]
-        rows = extractor(np.stack(images))
+        most = np.finfo(extractor.dtype).max
+        rows = extractor(np.stack(images)).clip(-most, most).astype(extractor.dtype)
         writer.add(keys, rows)
         return keys, rows
     try:
@@ -271,7 +274,7 @@ def _probes(df, recipe, number=32):
     more = [augment(images[i % len(images)], "strong", seed=i) for i in range(number - len(images))]
     return np.concatenate([images, np.stack(more)])
 
-# %% ../../nbs/33_training.features.ipynb #5743fe3a
+# %% ../../nbs/33_training.features.ipynb #cdd22925
 def cached_features(
     df, # manifest with `item`, `path`; `sha256` and `status` of `check_files` spare work
     extractor:FeatureExtractor, # made from model and recipe; gets a runtime from the first pictures if it has none
@@ -279,7 +282,7 @@ def cached_features(
     augment="none", # preset or specification of `data.images.augment` for the views after the first
     cache:FeatureCache=None, # where features are kept, None to keep none
     seed:int=0, # of the augmented views
-) -> FeatureSet: # features float32 (n, views, D), NaN where errors (item to reason) has the item
+) -> FeatureSet: # features float32, of maps float16, (n, views, D); NaN where errors (item to reason) has the item
     "Features of all items, from the cache where it has them; `InputError` when no file can be read"
     if views < 1: raise InputError(f"views is {views}, wanted at least 1: the first is the picture itself")
     spec, dim, errors = augment_spec(augment), extractor.model.num_features, {}
@@ -289,8 +292,8 @@ def cached_features(
     settings, variation = hash_json(extractor.settings), f"{augment_id(spec)} {seed}"
     keys = [_view_keys(settings, h, views, variation) for h in hashes]
     flat = [k for row in keys for k in row]
-    features, found = np.full((len(flat), dim), np.nan, np.float32), np.zeros(len(flat), bool)
-    if cache is not None: features, found = cache.get(flat, dim)
+    if cache is not None: features, found = cache.get(flat, dim, extractor.dtype)
+    else: features, found = np.full((len(flat), dim), np.nan, extractor.dtype), np.zeros(len(flat), bool)
     jobs = _jobs(df, hashes, keys, ~found.reshape(len(df), views), seed, errors)
     places, computed = {}, 0
     for i, k in enumerate(flat): places.setdefault(k, []).append(i)

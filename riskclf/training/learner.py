@@ -326,7 +326,7 @@ RECIPES = {
                      split_uncertified="80,10,0,10"),
 }
 
-# %% ../../nbs/32_training.learner.ipynb #f505b232
+# %% ../../nbs/32_training.learner.ipynb #8c4ec574
 _STEPS = {"backbone": create_backbone, "model": ImageClassifier, "freeze": freeze, "images": ImageRecipe,
           "loaders": image_dls, "learner": make_learner, "fit": fit}
 _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df", "scale", "recipe", "mean", "std",
@@ -339,16 +339,20 @@ _KEYS |= {"data": ["split", "split_uncertified"],  # percent for train, valid, c
           "network": ["network", "backbone", "backbone_weights", "alpha"],
           "head": ["head", "stats", "fusion", "compress", "units", "recurrent_drop"]}
 
+def _named_recipe(name):
+    if name in RECIPES: return RECIPES[name]
+    near = difflib.get_close_matches(str(name), RECIPES, n=1)
+    raise InputError(f"no recipe is called {name!r}{f', did you mean {near[0]!r}?' if near else ''}: "
+                     f"there are {', '.join(RECIPES)}")
+
 def recipe_steps(
-    recipe="default", # a name in `RECIPES`, or such a dictionary
+    recipe="default", # a name in `RECIPES`, or such a dictionary; its key 'base' names one that it changes
     **changes, # keys to change
 ) -> dict: # step ('backbone', 'model', 'freeze', 'images', 'loaders', 'features', 'defects', 'learner', 'fit') to keys
     "A recipe sorted by the functions that take its keys; `InputError` for an unknown name or key"
-    if isinstance(recipe, str) and recipe not in RECIPES:
-        near = difflib.get_close_matches(recipe, RECIPES, n=1)
-        raise InputError(f"no recipe is called {recipe!r}{f', did you mean {near[0]!r}?' if near else ''}: "
-                         f"there are {', '.join(RECIPES)}")
-    settings = {**(RECIPES[recipe] if isinstance(recipe, str) else recipe), **changes}
+    settings = {"base": recipe} if isinstance(recipe, str) else dict(recipe)
+    base = settings.pop("base", None)
+    settings = {**(_named_recipe(base) if base is not None else {}), **settings, **changes}
     known = [k for keys in _KEYS.values() for k in keys]
     for key in settings:
         if key not in known:

@@ -6,7 +6,7 @@
 __all__ = ['MAX_FRAMES', 'SequenceExtractor', 'SequenceSet', 'cached_sequences', 'SequenceRows', 'SequenceLoader', 'sequence_dls',
            'build_video_model', 'train_sequences']
 
-# %% ../../nbs/33d_training.sequences.ipynb #1baebcfb
+# %% ../../nbs/33d_training.sequences.ipynb #0dd3d2b1
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from ..models.video import VideoClassifier
 from .cache import FeatureCache
 from .features import FeatureExtractor, choose_runtime, file_hashes, view_seed
 from .learner import fit, make_learner, recipe_steps
-from .loaders import check_training_data
+from .loaders import check_training_data, class_targets
 from .monitor import ClassMonitor
 
 # %% ../../nbs/33d_training.sequences.ipynb #139d9f83
@@ -210,7 +210,7 @@ class SequenceLoader(DataLoader):
             rows, targets = zip(*(self.dataset[int(k)] for k in order[i:i+self.bs]))
             yield *pad_sequences(rows), torch.stack(targets)
 
-# %% ../../nbs/33d_training.sequences.ipynb #2661d7c0
+# %% ../../nbs/33d_training.sequences.ipynb #f431df37
 def sequence_dls(
     df, # manifest with `item`, `label` (or `label_<class>`) and `split`
     sequences, # one list of views an item in the order of df, None for files that cannot be read
@@ -224,10 +224,7 @@ def sequence_dls(
     good = np.array([s is not None for s in sequences])
     notes = check_training_data(df[good], scale)
     if not good.all(): notes.append(f"{(~good).sum()} items were skipped, their files cannot be read")
-    member = df[[f"label_{n}" for n in scale.names]].to_numpy() == 1 if scale.multilabel else (
-        df["label"].to_numpy(dtype=object)[:, None] == np.array(scale.names, dtype=object))
-    targets = member.astype(np.float32) if scale.multilabel else member.argmax(axis=1)
-    loaders = []
+    targets, loaders = class_targets(df, scale), []
     for split in ("train", "valid"):
         rows = np.flatnonzero(good & (df["split"] == split).to_numpy())
         train = split == "train"
