@@ -119,9 +119,11 @@ def decode_alone(runner, files):
 def model_alone(runner, images, batch_size):
     "Seconds an image, the graph on all cores in calls of `batch_size`, in the best of three arrangements"
     parts = np.array_split(images, max(1, len(images) // batch_size))
-    with ThreadPoolExecutor(runner.num_threads) as pool:
+    n = runner.num_threads
+    def share(k): return [runner.workers[k](p) for p in parts[k::n]]
+    with ThreadPoolExecutor(n) as pool:
         ways = (lambda: [runner.graph(p) for p in parts], lambda: [runner.whole(p) for p in parts],
-                lambda: list(pool.map(runner.one_stream, parts)))
+                lambda: list(pool.map(share, range(n))))
         times = [seconds(way) / len(images) for way in ways]
     return min(times, key=lambda t: t[0])
 

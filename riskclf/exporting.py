@@ -202,7 +202,7 @@ def _prove(bundle, before, after, max_changed):
         fails = list(made.notes[len(bundle.policy.notes):])
     return made, export_record(before, after, bundle.policy, made, changes) | dict(of=of, share=share), fails
 
-# %% ../nbs/79e_exporting.ipynb #d699c86d
+# %% ../nbs/79e_exporting.ipynb #d2b6de25
 class _Script:
     "A TorchScript file, called as a `Graph` is"
     def __init__(self, path):
@@ -230,7 +230,8 @@ class ScriptRunner(Runner):
     def graph(self): return _Script(self.path)
     @cached_property
     def whole(self): return self.graph
-    def one_stream(self, images): return self.graph(images)
+    @cached_property
+    def workers(self): return [self.graph]*self.num_threads
 
 # %% ../nbs/79e_exporting.ipynb #cf69d72c
 def _script(bundle, folder):

@@ -66,7 +66,7 @@ def find_sources(
         else: raise InputError(f"cannot judge a {type(x).__name__}: give paths, folders, patterns, bytes or arrays")
     return found
 
-# %% ../../nbs/69_deployment.engine.ipynb #1024c858
+# %% ../../nbs/69_deployment.engine.ipynb #de45e668
 class Result(NamedTuple):
     "What came out for one source: the model's outputs a row (None if it could not be judged), and the reason why not"
     source:Source
@@ -76,6 +76,7 @@ class Result(NamedTuple):
 @dataclass(eq=False)
 class _Task:
     sources:list
+    batch_size:int # most images in one call of the model
     images:list = None
     reasons:list = None
     outputs:list = None
@@ -107,9 +108,9 @@ class _Task:
             self.load(load)
             if self.left: return
             good = [i for i, image in enumerate(self.images) if image is not None]
-            if good:
-                outputs = model(np.stack([self.images[i] for i in good]))
-                for row, i in enumerate(good): self.outputs[i] = {k: v[row] for k, v in outputs.items()}
+            for part in (good[k:k+self.batch_size] for k in range(0, len(good), self.batch_size)):
+                outputs = model(np.stack([self.images[i] for i in part]))
+                for row, i in enumerate(part): self.outputs[i] = {k: v[row] for k, v in outputs.items()}
         except Exception as e: self.error = e  # raised again where the results are read
         self.images = None
         self.done.set()
@@ -120,7 +121,7 @@ class _Task:
         "The same task without the source that hangs; this one is forgotten with its thread"
         self.left, (i, _) = True, self.at
         reasons = [*self.reasons[:i], "timed out", *self.reasons[i+1:]]
-        return _Task(self.sources, list(self.images), reasons)
+        return _Task(self.sources, self.batch_size, list(self.images), reasons)
 
     def results(self):
         if self.error is not None: raise self.error
@@ -160,15 +161,17 @@ class _Pool:
         for thread in self.threads:  # without those that hang: they were left
             if thread is not threading.current_thread(): thread.join(max(0., end - time.monotonic()))
 
-# %% ../../nbs/69_deployment.engine.ipynb #0f110249
+# %% ../../nbs/69_deployment.engine.ipynb #52553ff6
+_TURN = 4 # sources that a worker takes at a time at least, where they need not be waited for
+
 def _tasks(sources, batch_size, num_workers):
-    "Tasks of at most `batch_size` sources, smaller towards the end where the number of sources is known"
+    "Tasks of a batch or a few sources, smaller towards the end where the number of sources is known"
     left, sources = len(sources) if hasattr(sources, "__len__") else None, iter(sources)
     while True:
-        size = batch_size if left is None else min(batch_size, max(1, -(-left // (2*num_workers))))
+        size = batch_size if left is None else min(max(batch_size, _TURN), max(1, -(-left // (2*num_workers))))
         if not (part := list(itertools.islice(sources, size))): return
         if left is not None: left -= len(part)
-        yield _Task(part)
+        yield _Task(part, batch_size)
 
 def stream_batches(
     sources, # iterable of `Source`

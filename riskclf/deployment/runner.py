@@ -30,7 +30,7 @@ from ..data.sequences import VideoRecipe, WindowBuffer, recipe_frames, stream_im
 from .engine import IMAGE_SUFFIXES, Result, stream_batches
 from ..models.graph import Graph
 
-# %% ../../nbs/69e_deployment.runner.ipynb #b1c6deac
+# %% ../../nbs/69e_deployment.runner.ipynb #9a9d4a8a
 def _load_pixels(recipe, data):
     "Model input from a path, the bytes of a file, or an array"
     if not isinstance(data, np.ndarray): return recipe.load(data)
@@ -50,8 +50,8 @@ class Runner:
         self.recipe, self.path, self.num_threads = recipe, Path(graph_path), num_threads or threads()
         self.runtime = "openvino" if self.path.suffix == ".xml" else "onnxruntime"
 
-    def _compile(self, streams):
-        graph = Graph(self.path, self.runtime, self.num_threads, streams=streams)
+    def _compile(self, streams, num_threads=None):
+        graph = Graph(self.path, self.runtime, num_threads or self.num_threads, streams=streams)
         if graph.image_shape is None or len(graph.shape) != 4 or (set(graph.image_shape) - {None, self.recipe.size}):
             raise InputError(f"{self.path.name} takes {graph.shape}, and the recipe makes pictures of "
                              f"{self.recipe.size}")
@@ -61,7 +61,12 @@ class Runner:
     def graph(self): return self._compile(self.num_threads)
     @cached_property
     def whole(self): return self.graph if self.num_threads == 1 else self._compile(1)
-    def one_stream(self, images): return dict(zip(self.graph.output_names, self.graph.engine.run(images)))
+    @cached_property
+    def workers(self) -> list:
+        "A graph of one thread for each worker: it runs in the thread that calls it, so no other has to wake up"
+        if self.num_threads == 1: return [self.graph]
+        if self.runtime != "openvino": return [self._compile(1, 1)]*self.num_threads  # threads may share a session
+        return [self._compile(1, 1) for _ in range(self.num_threads)]
     def answer(self, images): return self.graph(images)
 
     @cached_property
@@ -76,7 +81,7 @@ class Runner:
         timeout_s:float=30., # seconds that decoding one file may take
     ): # yields lists of `Result`, in order
         "What the graph says of each source"
-        models = [self.one_stream]*self.num_threads if len(sources) > 1 else [self.whole]
+        models = self.workers if len(sources) > 1 else [self.whole]
         yield from stream_batches(sources, lambda data: _load_pixels(self.recipe, data), models, batch_size, timeout_s)
 
 # %% ../../nbs/69e_deployment.runner.ipynb #c824fa8c
