@@ -1,7 +1,7 @@
 """1080p JPEG files to decisions: riskclf beside torch eager with Pillow and torchvision
 
     python benchmarks/predict_speed.py [--quick] [--models tf_efficientnet_lite0 resnet18] [--int8] [--no-memory]
-                                       [--cost RUN/bundle DATA] [--out FILE]
+                                       [--no-speed] [--cost RUN/bundle DATA] [--out FILE]
 
 Both see the same files in the same process, in turns; a ratio is taken within each turn, and the median over the turns
 is printed with the smallest and the largest. `d` is the time of one file through the decoder alone and `m` that of one
@@ -194,10 +194,10 @@ def peak_memory(bundle_path, files, folder, n, suffix):
 
 def memory(bundle_path, files, folder, sizes):
     "Print the memory table"
-    say(f"\n| decisions to | {' | '.join(f'peak MB at {n:,}' for n in sizes)} | growth |\n|---|---|---|---|")
+    say(f"\n| decisions to | {' | '.join(f'peak MB at {n:,}' for n in sizes)} | growth |\n|---|---|---|---|", "Memory")
     for suffix in (".jsonl", ".parquet"):
         peaks = [peak_memory(bundle_path, files, folder, n, suffix) for n in sizes]
-        say(f"| {suffix} | {' | '.join(f'{p:.0f}' for p in peaks)} | {peaks[1]/peaks[0] - 1:+.1%} |")
+        say(f"| {suffix} | {' | '.join(f'{p:.0f}' for p in peaks)} | {peaks[1]/peaks[0] - 1:+.1%} |", "Memory")
 
 
 def cost(bundle_path, data, folder):
@@ -239,6 +239,7 @@ def main():
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1, 32])
     parser.add_argument("--int8", action="store_true", help="each network in 8 bits too (needs nncf)")
     parser.add_argument("--cost", nargs=2, metavar=("BUNDLE", "DATA"), help="what int8 costs on real data")
+    parser.add_argument("--no-speed", action="store_true", help="memory only")
     parser.add_argument("--no-memory", action="store_true", help="leave out the runs over 1,000 and 10,000 files")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "predict_speed.md")
     args = parser.parse_args()
@@ -248,15 +249,17 @@ def main():
         (folder / "jpeg").mkdir()
         files = make_files(folder / "jpeg", num_files)
         mean = statistics.mean(f.stat().st_size for f in files) / 1e3
-        say(f"{len(files)} files of 1920 x 1080, {mean:.0f} kB on average; {threads()} threads for either side; "
-            f"torch {torch.__version__}, {repeats} turns")
-        for name in args.models:
+        if not args.no_speed:
+            say(f"{len(files)} files of 1920 x 1080, {mean:.0f} kB on average; {threads()} threads for either side; "
+                f"torch {torch.__version__}, {repeats} turns")
+        for name in [] if args.no_speed else args.models:
             bundle, peer = make_bundle(name, folder), Peer(name)
             report(name, measure(bundle, peer, files, args.batch_sizes, repeats), args.batch_sizes)
             if not args.int8: continue
             rough = make_int8(bundle, files, folder)
             report(f"{name} in int8", measure(rough, peer, files, args.batch_sizes, repeats), args.batch_sizes)
         if args.cost: cost(*args.cost, folder)
+        if args.no_speed: make_bundle(args.models[0], folder)
         if not args.no_memory: memory(folder / args.models[0], files, folder, sizes)
     if args.quick: return
     store(args.out)

@@ -6,7 +6,7 @@
 __all__ = ['CLIP_MODELS', 'ClipClassifier', 'create_clip_model', 'model_size', 'save_clip_model', 'load_clip_model',
            'graph_runner', 'graph_difference', 'write_graph', 'clip_graph', 'export_clip_graph']
 
-# %% ../../nbs/23_models.clips.ipynb #99b83d5a
+# %% ../../nbs/23_models.clips.ipynb #c0eb34c2
 import difflib
 import os
 import tempfile
@@ -24,6 +24,7 @@ from ..core import InputError, threads
 from .backbones import _hub_answers, read_settings, read_weights, save_weights
 from .conv3d import RESNET_WEIGHTS, RESNETS, inflate, video_resnet
 from .heads import Head
+from .graph import load_openvino
 from .image import to_openvino
 from .slowfast import SLOWFASTS, slowfast
 from .timesformer import timesformer
@@ -167,14 +168,14 @@ def load_clip_model(
     model.load_state_dict(load_file(str(path)))
     return model.eval()
 
-# %% ../../nbs/23_models.clips.ipynb #e3ac4e4f
+# %% ../../nbs/23_models.clips.ipynb #f24da2e6
 def graph_runner(
     path, # .onnx or .xml file, str or Path
     runtime:str="onnxruntime", # or 'openvino'
 ): # called with a dict of arrays, gives a dict of arrays
     "A function that runs a graph with named inputs and outputs on the thread budget"
     if runtime == "openvino":
-        import openvino as ov
+        ov = load_openvino()
         settings = {"INFERENCE_NUM_THREADS": threads(), "INFERENCE_PRECISION_HINT": "f32"}
         model = ov.Core().compile_model(str(path), "CPU", settings)
         names = [min(o.get_names(), key=lambda n: ("/" in n, len(n), n)) for o in model.outputs]
