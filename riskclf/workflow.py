@@ -147,7 +147,7 @@ def _estimate(prepared, recipe, cache, out, max_miss_rate, unit, seed, changes):
     return [found["statement"], f"to use it, without a certificate: riskclf predict {Path(out)/'bundle'} "
                                 f"--threshold {found['threshold']:.6g} PATH"], found
 
-# %% ../nbs/80_workflow.ipynb #d9e6429f
+# %% ../nbs/80_workflow.ipynb #213570f3
 def train(
     data, # folder of class folders, folder with manifest.csv, or a CSV or parquet file
     *,
@@ -203,19 +203,20 @@ def train(
     changes = {k: v for k, v in given.items() if v is not None}
     plan_text, plan = _plan(p, **wish) if certify else ([], None)
     _announce(p, plan_text)
-    settings = how | dict(split=split, recipe=recipe if isinstance(recipe, dict) else str(recipe),
-                           label_review=_review(p), license=license) | changes
+    settings = how | dict(split=split, recipe=_told(recipe), label_review=_review(p), license=license) | changes
     made, lines, estimate = _train(p, out, wish if certify else None, settings, changes, resume, overwrite, unit,
                                    max_miss_rate, cache or cache_folder()/"features", data, milestones)
     return _trained(made, lines, left_out(p) if strict else [], out, plan=plan, notes=p.notes, estimate=estimate)
 
-# %% ../nbs/80_workflow.ipynb #68b80e1c
+# %% ../nbs/80_workflow.ipynb #6aa1e64c
 def _recipe_split(recipe, certify):
     "The shares that a recipe asks for"
     from riskclf.pipeline import read_recipe, without_warnings
     with without_warnings(): from riskclf.training.learner import recipe_steps
     wanted = recipe_steps(read_recipe(recipe))["data"]
     return wanted.get("split" if certify else "split_uncertified") or wanted.get("split") or "60,10,30,0"
+
+def _told(recipe): return recipe if isinstance(recipe, dict) else str(recipe)
 
 def _review(p): return p.df.attrs.get("label_review")
 
