@@ -99,7 +99,7 @@ class FlattenMap(nn.Module):
         if inside is None: inside = torch.ones_like(x[:, :1])
         return torch.cat([x, inside], 1).flatten(2).transpose(1, 2).flatten(1)
 
-# %% ../../nbs/21b_models.heads.ipynb #8954daf8
+# %% ../../nbs/21b_models.heads.ipynb #01dd3e76
 class PatchHead(nn.Module):
     "Scores each place inside the picture and joins the scores by a soft maximum"
     def __init__(self,
@@ -128,7 +128,8 @@ class PatchHead(nn.Module):
     ):
         "Fit the directions on places of the training items"
         places = np.asarray(features).reshape(-1, self.channels + 1)
-        places = places[::max(1, len(places) // most)]
+        if len(places) > most:  # at random: at even distances they would fall into few columns of the map
+            places = places[np.sort(np.random.default_rng(0).choice(len(places), most, replace=False))]
         x = torch.as_tensor(places[places[:, -1] > 0, :-1], dtype=torch.float64)
         mean, std = x.mean(0), x.std(0, correction=0).clamp(min=1e-6)
         values, vectors = torch.linalg.eigh(((x - mean) / std).T.cov())
