@@ -30,7 +30,7 @@ CLIPS, SHARES = 900, {"train": 0.65, "valid": 0.1, "test": 0.25}
 COMMON = dict(pretrained=False, num_frames=8, size=32, augment={"flip": 0.5}, multiplier=1, batch_size=8,
               schedule="one_cycle", lr_end=None, drop_rate=0., patience=None)
 NETWORKS = {
-    "r3d_18": dict(lr=1e-3, epochs=3), "r3d_34": dict(lr=1e-3, epochs=3),
+    "r3d_18": dict(lr=1e-3, epochs=4), "r3d_34": dict(lr=1e-3, epochs=3),
     "r2plus1d_18": dict(lr=1e-3, epochs=3), "mc3_18": dict(lr=1e-3, epochs=3),
     "slowfast_r18": dict(lr=1e-3, epochs=3), "slowfast_r50": dict(lr=1e-3, epochs=3),
     "inflated": dict(lr=3e-3, epochs=3, backbone="test_resnet"),
@@ -128,7 +128,7 @@ def main():
     if rows:
         say(f"Made clips of 8 frames of 32 x 32, {labels}, one of each place: {counts['train']} to train on, "
             f"{counts['valid']} to choose the epoch, {counts['test']} to test. Every network begins from chance. "
-            "Seconds are those of one processor, for training and choosing.\n")
+            "Seconds are those of one processor on a busy machine, for training and choosing.\n")
         for line in table(rows): say(line)
         missing = [name for name in NETWORKS if name not in {r["network"] for r in rows}]
         if missing: say(f"\nNot trained yet: {', '.join(missing)}.")
