@@ -147,7 +147,7 @@ def _estimate(prepared, recipe, cache, out, max_miss_rate, unit, seed, changes):
     return [found["statement"], f"to use it, without a certificate: riskclf predict {Path(out)/'bundle'} "
                                 f"--threshold {found['threshold']:.6g} PATH"], found
 
-# %% ../nbs/80_workflow.ipynb #213570f3
+# %% ../nbs/80_workflow.ipynb #818fd894
 def train(
     data, # folder of class folders, folder with manifest.csv, or a CSV or parquet file
     *,
@@ -184,7 +184,7 @@ def train(
     cache:str=None, # folder for features, one for the user by default
     license:str=None, # of the model, such as mit or apache-2.0, for its card; not stated by default
     resume:bool=False, # go on with a run that was stopped
-    overwrite:bool=False, # replace a run that stands at `out`
+    overwrite:bool=False, # replace a run that stands at `out`, whether it came to its end or not
     strict:bool=False, # exit code 1 when a file cannot be used
     seed:int=0, # of the split and of training
 ) -> Result:
@@ -193,7 +193,7 @@ def train(
                 unit=unit, mode=mode, looks=looks, accept_provable=accept_provable, min_precision=min_precision,
                 marginal=marginal, ledger=Path(ledger) if ledger else ledger_file(), max_under_call=max_under_call)
     check_wish(**wish, license=license)
-    _check_out(out, overwrite)
+    _check_out(out, overwrite, resume)
     split, how = split or _recipe_split(recipe, certify), dict(
         classes=classes, column=column, alarm_from=alarm_from, unordered=unordered, group_by=group_by,
         split_by=split_by, seed=seed)
@@ -208,7 +208,7 @@ def train(
                                    max_miss_rate, cache or cache_folder()/"features", data, milestones)
     return _trained(made, lines, left_out(p) if strict else [], out, plan=plan, notes=p.notes, estimate=estimate)
 
-# %% ../nbs/80_workflow.ipynb #6aa1e64c
+# %% ../nbs/80_workflow.ipynb #467e92a3
 def _recipe_split(recipe, certify):
     "The shares that a recipe asks for"
     from riskclf.pipeline import read_recipe, without_warnings
@@ -220,9 +220,14 @@ def _told(recipe): return recipe if isinstance(recipe, dict) else str(recipe)
 
 def _review(p): return p.df.attrs.get("label_review")
 
-def _check_out(out, overwrite):
-    if (Path(out)/"bundle").exists() and not overwrite:
+def _check_out(out, overwrite, resume):
+    "Hours of training are not thrown away unasked"
+    if overwrite: return
+    if (Path(out)/"bundle").exists():
         raise InputError(f"{Path(out)/'bundle'} exists: name another --out, or add --overwrite")
+    if not resume and (Path(out)/"checkpoint"/"last.safetensors").exists():
+        raise InputError(f"{out} holds a run that did not come to its end: go on with --resume, "
+                         "name another --out, or add --overwrite to begin anew")
 
 def _trained(made, lines, lost, out, **found):
     "What a run came to"

@@ -34,7 +34,7 @@ class Trunk(nn.Module):
 
     def forward(self, x): return self.net(x)
 
-# %% ../../nbs/22b_models.conv3d.ipynb #6991daa2
+# %% ../../nbs/22b_models.conv3d.ipynb #25e9a2ef
 RESNETS = {"r3d_18": tv.r3d_18, "mc3_18": tv.mc3_18, "r2plus1d_18": tv.r2plus1d_18,
            "r3d_34": lambda: VideoResNet(BasicBlock, [Conv3DSimple] * 4, [3, 4, 6, 3], BasicStem)}
 RESNET_WEIGHTS = {"r3d_18": tv.R3D_18_Weights, "mc3_18": tv.MC3_18_Weights, "r2plus1d_18": tv.R2Plus1D_18_Weights}
@@ -48,6 +48,8 @@ def video_resnet(
     net = RESNETS[name]()
     width = net.fc.in_features
     net.fc = nn.Identity()
+    for block in net.modules():
+        if isinstance(block, BasicBlock): nn.init.zeros_(block.conv2[1].weight)  # it begins as its shortcut
     return Trunk(net, width, **_KINETICS, head=("fc.",))
 
 # %% ../../nbs/22b_models.conv3d.ipynb #d543cde8
