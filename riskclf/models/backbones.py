@@ -167,7 +167,7 @@ def tap_shape(self:Backbone,
         self.train(mode)
     return self._shapes[tap]
 
-# %% ../../nbs/21_models.backbones.ipynb #b5a8d83b
+# %% ../../nbs/21_models.backbones.ipynb #bef0d8ac
 class JointBackbone(nn.Module):
     "Several networks side by side: images normalised for the first one in, maps of features of all out"
     def __init__(self,
@@ -217,7 +217,10 @@ class JointBackbone(nn.Module):
             if mine: maps |= zip(mine, b.forward_taps(self._normalised(b, x), [t.partition(".")[2] for t in mine]))
         return [maps[t] for t in taps]
 
-    def tap_shape(self, tap): # of one network, as in '0.final'; channels, height, width at `img_size`
+    def tap_shape(self,
+        tap:str, # of one network, as in '0.final'
+    ) -> tuple: # channels, height and width for a square picture of `img_size`
+        "Shape of a map"
         number, _, name = self.check_taps(tap)[0].partition(".")
         return self.members[int(number)].tap_shape(name)
 
