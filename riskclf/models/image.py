@@ -22,11 +22,11 @@ from .backbones import Backbone, create_backbone, read_settings, save_weights, s
 from .graph import Graph, load_openvino
 from .heads import FLIPS, AttentionPool, FlattenMap, FlipHead, Head, PatchHead, Pool
 
-# %% ../../nbs/22_models.image.ipynb #036944ef
+# %% ../../nbs/22_models.image.ipynb #4e54bc0b
 class ImageClassifier(nn.Module):
     "Backbone, pooling at one or several taps, and a head: normalised images in, logits out"
     def __init__(self,
-        backbone:Backbone, # from `create_backbone`
+        backbone:Backbone, # from `create_backbone`, which can be several networks
         num_classes:int, # logits
         pool:str="avg", # names from `POOLS` joined with '+', 'attention', or 'patches' (a `PatchHead`)
         taps=("final",), # names from `backbone.tap_names`, or of its layers
