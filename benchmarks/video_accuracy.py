@@ -348,11 +348,13 @@ AVERAGED = {  # mean of the probabilities of a pooled head and a hybrid, equal w
     f"pooled and recurrent heads: {s}": (s, f"recurrent hybrid: {s}")
     for s in ("motion, actors motion", "motion, shipped actors")
 }
-TUNED = {  # does the last stage of the encoder learn, too? every second picture; the first repeats only
+TUNED = {  # does the last stage of the encoder learn, too? on every second picture
     "motion; last stage frozen": False,
     "motion; last stage fine-tuned": True,
 }
 TUNED_EPOCHS = 8
+COMPARED = {f"recurrent hybrid: {s}": s for s in ("motion, actors motion", "motion, shipped actors")}
+COMPARED |= {n: members[0] for n, members in AVERAGED.items()} | {[*TUNED][1]: [*TUNED][0]}
 
 
 # ---- a logistic regression in the space that the training clips span
@@ -545,12 +547,17 @@ def tuned(make_maps, targets, train, test, seed, learns, epochs=TUNED_EPOCHS):
     torch.manual_seed(seed)
     maps, y, tail = make_maps(), torch.as_tensor(targets), last_stage()[1]  # in eval mode: what it normalises by stays
     for p in tail.parameters(): p.requires_grad_(learns)
+    with torch.no_grad(): still = None if learns else [tail(m).mean((2, 3)) for m in maps]
+    def seen(rows):
+        if learns: return tail(torch.cat([maps[i] for i in rows])).mean((2, 3))
+        return torch.cat([still[i] for i in rows])
     def pooled(rows):
-        x = tail(torch.cat([maps[i] for i in rows])).mean((2, 3)).split([len(maps[i]) for i in rows])
+        x = seen(rows).split([len(maps[i]) for i in rows])
         return torch.stack([torch.cat([f.mean(0), (f.var(0, correction=0) + 1e-6).sqrt()]) for f in x])
     with torch.no_grad(): before = torch.cat([pooled(p) for p in np.array_split(train, 8)])
     mean, std, head, drop = before.mean(0), before.std(0), nn.Linear(before.shape[1], 2), nn.Dropout(0.5)
     nn.init.zeros_(head.weight)
+    std = torch.where(std > 1e-6, std, 1.)
     weight, total = len(train) / 2 / torch.bincount(y[train], minlength=2), epochs * -(-len(train) // 16)
     rates = [(head.parameters(), 2e-3)] + [(tail.parameters(), 1e-4)] * learns
     optimizer, schedule = _steps(rates, 0.1, total)
@@ -688,18 +695,26 @@ little too good. Even the choice is not wholly blind: crop and actors came of a 
 these clips, and the second list of ideas (larger encoders, mirrored pictures, means of heads, more streams) and
 the networks over time were written down and committed before any of them was judged, by someone who knew the
 figures of the first.{left}"""
-NETWORKS = """*Recurrent hybrids* are trained anew in each fold as the recipe violence-hybrid says (focal loss,
-20 epochs, one cycle), on the unchanged view of each clip and on the clip as a whole; epochs are fixed, the
-threshold is a half. *Pooled and recurrent heads* are the mean of two probabilities. Neither has inner logits:
-the choice does not see them."""
-FEW = """Each fold trains the last stage of the encoder or, for comparison, only the linear layer after it, in
-the same way on every second picture: {epochs} epochs, threshold a half, nothing chosen; the first repeats only
-(here {repeats})."""
+FEW = """Trained anew in each fold, so only in the first repeats; gains are over the better baseline in the same
+ones. Nothing is chosen: epochs are fixed, the threshold is a half. *Recurrent hybrids* follow the recipe
+violence-hybrid (focal loss, 20 epochs, one cycle), on the unchanged view of each clip only and on the clip as a
+whole. *Pooled and recurrent heads* are the mean of two probabilities. For the *last stage* each fold trains that of
+the encoder or, for comparison, only the linear layer after it, in the same way, for {epochs} epochs. None of them has
+inner logits: the choice among ideas does not see them."""
 LEAKS = "Clips of one source on both sides; paired with the same idea on folds by source."
 
 KEYS = ("auroc", "balanced_accuracy", "accuracy")
 
-def answer(page, random, facts):
+def network_words(page, few):
+    "One sentence on the networks over time"
+    y, groups = page["targets"], page["groups"]
+    made = [(n, m) for n, m in COMPARED.items() if n in few and n in HYBRIDS and m in page["stats"]]
+    if not made: return "not judged."
+    seen = [(n, m, statistics(few[n], y, groups, y >= 0)["auroc"]) for n, m in made]
+    gains = [f"*{n}* gains {short(difference(s, page['stats'][m]['auroc'][:len(few[n])]))}" for n, m, s in seen]
+    return "in AUROC, over a pooled linear head on the same streams, " + "; ".join(gains) + "."
+
+def answer(page, random, few, facts):
     "What a reader wants to know first, with a short table"
     base, shown, (targets, groups) = page["base"], page["first"], (page["targets"], page["groups"])
     stats, best = page["stats"], max(CHOICES, key=CHOICES.get)
@@ -707,13 +722,10 @@ def answer(page, random, facts):
     gap, name = class_gap(page["logits"][best], targets, groups), [*random][-1]
     right = ((page["logits"][best] > 0) == (targets == 1)).mean(0)
     leak = difference(statistics(random[name], targets, groups, targets >= 0)["accuracy"], stats[name]["accuracy"])
-    auroc = means(stats)
-    networks = "".join(f"the best of them, *{n}*, reads {auroc[n]:.3f} in AUROC" for n in sorted(
-        {*HYBRIDS} & {*auroc}, key=lambda n: -auroc[n])[:1]) or "not judged"
     words = ANSWER.format(base=base, named=NAMED, chosen=best.split(": ")[1], gain=short(gains[best][0]),
                           sign=above(gains[best][0]), right=short(gains[best][1]), fight=right[targets == 1].mean(),
                           calm=right[targets == 0].mean(), low=gap["low"], high=gap["high"], leak=short(leak),
-                          leaking=name, networks=f"{networks}.", **facts)
+                          leaking=name, networks=network_words(page, few), **facts)
     out = ["\n## Answer\n", words, "", *header("idea", "AUROC", "accuracy", "gain in AUROC", "gain in accuracy")]
     for n in [*BASELINES, *shown]:
         cells = [short(measured(stats[n][k])) for k in ("auroc", "accuracy")]
@@ -742,8 +754,8 @@ def leak_rows(page, random):
 def every_row(page, args):
     "Each idea with its figures"
     base, stats, logits = page["base"], page["stats"], page["logits"]
-    left = [n for n in (*IDEAS, *MEANS, *HYBRIDS, *AVERAGED) if n not in logits]
-    out = ["\n## Every idea\n", CAREFUL.format(base=base, left=f" {args.why}" * bool(left)), "", NETWORKS, "",
+    left = [n for n in (*IDEAS, *MEANS) if n not in logits]
+    out = ["\n## Every idea\n", CAREFUL.format(base=base, left=f" {args.why}" * bool(left)), "",
            *header("idea", "AUROC", "accuracy", "gain in AUROC", "p", "gain in accuracy", "p")]
     for n in page["shown"]:
         cells = [short(measured(stats[n][k])) for k in ("auroc", "accuracy")]
@@ -766,17 +778,21 @@ def rest_rows(page):
 
 def few_rows(page, few):
     "Networks that were judged on the first repeats only"
-    base, first = page["stats"][page["base"]], len(next(iter(few.values())))
-    out = ["\n## Does a fine-tuned encoder help?\n", FEW.format(repeats=first, epochs=TUNED_EPOCHS), "",
-           *header("idea", "AUROC", "accuracy", "gain in AUROC", "gain in accuracy")]
+    y, groups, base = page["targets"], page["groups"], page["base"]
+    seen = {n: statistics(z, y, groups, y >= 0) for n, z in few.items()}
+    out = ["\n## Networks that are trained\n", FEW.format(epochs=TUNED_EPOCHS), "",
+           *header("idea", "repeats", "AUROC", "accuracy", "gain in AUROC", "p", "gain in accuracy", "p")]
     for n, z in few.items():
-        s = statistics(z, page["targets"], page["groups"], page["targets"] >= 0)
-        cells = [measured(s[k]) for k in ("auroc", "accuracy")]
-        cells += [difference(s[k], base[k][:first]) for k in ("auroc", "accuracy")]
-        out.append(row(n, *map(short, cells)))
-    a, b = (statistics(few[n], page["targets"], page["groups"], page["targets"] >= 0) for n in reversed(few))
-    pair = [short(difference(a[k], b[k])) for k in ("auroc", "accuracy")]
-    return [*out, "", f"Fine-tuned less frozen: {pair[0]} in AUROC, {pair[1]} in accuracy."]
+        p = [f"{x:.3f}" for x in swap_test(z, page["logits"][base][:len(z)], y, groups)]
+        cells = [short(measured(seen[n][k])) for k in ("auroc", "accuracy")]
+        gains = [short(difference(seen[n][k], page["stats"][base][k][:len(z)])) for k in ("auroc", "accuracy")]
+        out.append(row(n, str(len(z)), *cells, gains[0], p[0], gains[1], p[1]))
+    out += ["", *header("compared on the same folds", "AUROC", "accuracy")]
+    for n, other in COMPARED.items():
+        if n not in seen or (other not in seen and other not in page["stats"]): continue
+        b = seen.get(other) or {k: page["stats"][other][k][:len(few[n])] for k in KEYS}
+        out.append(row(f"{n}, less {other}", *(short(difference(seen[n][k], b[k])) for k in ("auroc", "accuracy"))))
+    return out + [row(n, "not run", *[""] * 1) for n in (*HYBRIDS, *TUNED) if n not in few]
 
 def table(logits, random, picks, few, df, targets, args):
     "The page of results"
@@ -792,7 +808,7 @@ def table(logits, random, picks, few, df, targets, args):
                  ideas=sum(n in logits for n in (*IDEAS, *MEANS)),
                  largest=np.unique(groups, return_counts=True)[1].max())
     text = ["# Fights on surveillance cameras: sources never seen\n",
-            f"`python benchmarks/video_accuracy.py DATA --repeats {args.repeats}`", *answer(page, random, facts),
+            f"`python benchmarks/video_accuracy.py DATA --repeats {args.repeats}`", *answer(page, random, few, facts),
             *gap_rows(page, [*BASELINES, *first]), *leak_rows(page, random), *every_row(page, args),
             *(few_rows(page, few) if few else []), *rest_rows(page), "\n## What the choice took"]
     for n, taken in picks.items():
@@ -810,6 +826,7 @@ def main():
     parser.add_argument("--why", default="", help="why the others are left out, a sentence for the page")
     parser.add_argument("--cache", type=Path, default=Path("benchmarks/cache/video_accuracy"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/video_accuracy.md"))
+    parser.add_argument("--networks", type=int, default=2, help="repeats with networks over time, 0 for none")
     parser.add_argument("--tuned", type=int, default=1, help="repeats with an encoder that learns, 0 for none")
     parser.add_argument("--features", nargs="*", help="only compute these streams")
     args = parser.parse_args()
@@ -831,13 +848,13 @@ def main():
         return out
     grouped, picks = run(df, targets, blocks_of, names, args, grouped_folds, "grouped")
     def wanted(name): return not args.only or name in args.only
+    few, maps, most = {}, lru_cache(1)(lambda: maps_before(df)), min(args.networks, args.repeats)
     for name, streams in HYBRIDS.items():
-        if not wanted(name): continue
+        if not (wanted(name) and most): continue
         fold = partial(hybrid, side_by_side([rows_of(s) for s in streams]), targets, streams=len(streams))
-        grouped[name] = judge_network(name, fold, df, args.repeats, args.cache, dict(streams=streams))
+        few[name] = judge_network(name, fold, df, most, args.cache, dict(streams=streams))
     for name, (a, b) in AVERAGED.items():
-        if {a, b} <= {*grouped}: grouped[name] = averaged(grouped[a], grouped[b])
-    few, maps = {}, lru_cache(1)(lambda: maps_before(df))
+        if a in grouped and b in few: few[name] = averaged(grouped[a][:most], few[b])
     for name, learns in TUNED.items():
         if not (wanted(name) and args.tuned): continue
         fold = partial(tuned, maps, targets, learns=learns)
