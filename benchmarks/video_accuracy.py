@@ -22,6 +22,7 @@ import numpy as np
 
 from riskclf.core import hash_json
 from riskclf.data.manifest import load_manifest
+from riskclf.data.movement import Thumb, camera_step, movement_map, movement_square
 from riskclf.data.sequences import stream_images
 from riskclf.data.splits import grouped_folds, random_folds
 from riskclf.data.video import VIDEO_DECODER, iter_frames
@@ -80,33 +81,18 @@ def busiest(x, share=0.5, size=SIZE):
     side = int(x.shape[1] * share)
     part = np.ascontiguousarray(x[:, i:i+side, j:j+side])
     return part if side == size else resized(part, size)
-def _shift(a, b):
-    "By how much b is to be moved to lie on a, in pixels (2,), by phase correlation; a, b float (h, w)"
-    window = np.hanning(len(a))[:, None] * np.hanning(a.shape[1])
-    cross = np.fft.rfft2((a - a.mean()) * window) * np.conj(np.fft.rfft2((b - b.mean()) * window))
-    peak = np.fft.irfft2(cross / np.maximum(np.abs(cross), 1e-3), s=a.shape)
-    place, out = np.unravel_index(peak.argmax(), peak.shape), []
-    for axis in (0, 1):
-        near = np.roll(peak, 1 - place[axis], axis)
-        near = near[:3, place[1]] if axis == 0 else near[place[0], :3]
-        curve = near[0] - 2*near[1] + near[2]
-        p = place[axis] + (0.5 * (near[0] - near[2]) / curve if curve else 0.)
-        out.append(p - a.shape[axis] * (p > a.shape[axis] / 2))
-    return np.array(out)
 def _moved(x, dy, dx):
     "x (h, w, 3) moved by whole pixels, its edge repeated"
     h, w = x.shape[:2]
     return x[np.clip(np.arange(h) - dy, 0, h - 1)][:, np.clip(np.arange(w) - dx, 0, w - 1)]
 @remembered
 def steady(x):
-    "The clip as a camera at rest would have seen it: each frame moved onto the one before, where that helps"
-    small = grey(x[:, ::2, ::2]).astype(np.float32)
+    "The clip as a camera at rest would have seen it; copies twice as fine as those of the shipped stream"
+    small, window = grey(x[:, ::2, ::2]).astype(np.float32), np.hanning(-(-x.shape[1] // 2)).astype(np.float32)
+    copies = [Thumb(g, np.fft.rfft2((g - g.mean()) * np.outer(window, window))) for g in small]
     out, place = [x[0]], np.zeros(2)
     for k in range(1, len(x)):
-        step = np.clip(_shift(small[k-1], small[k]), -12, 12)
-        y, z = np.round(step).astype(int)
-        gain = np.abs(small[k-1] - _moved(small[k], y, z)).mean() / max(np.abs(small[k-1] - small[k]).mean(), 1e-6)
-        if gain < 0.97 or not (y or z): place = place + 2 * step * (gain < 1.001)
+        place = place + 2 * camera_step(copies[k-1], copies[k])
         out.append(_moved(x[k], *np.round(place).astype(int)))
     return np.stack(out)
 def tolerant(x, gap=1):
@@ -118,15 +104,12 @@ def tolerant(x, gap=1):
     return np.min([np.abs(now - z).sum(-1) // 3 for z in shifted], 0)[..., None].repeat(3, -1).astype(np.uint8)
 @remembered
 def actors(x, share=0.6, size=SIZE):
-    "The smallest square of the clip that holds a `share` of the movement: people near and far come out alike"
-    g = grey(x[:, ::4, ::4])[..., None].repeat(3, -1)
-    energy = np.sqrt(np.maximum(tolerant(g)[..., 0].astype(np.float32) - 6, 0)).mean(0)
-    n, c = len(energy), np.pad(energy.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    for w in (int(n * s) for s in (.22, .27, .33, .4, .5, .6, .72, .86, 1)):
-        total = c[w:, w:] - c[:-w, w:] - c[w:, :-w] + c[:-w, :-w]
-        if total.max() >= share * c[-1, -1]: break
-    i, j = 4 * np.array(np.unravel_index(total.argmax(), total.shape))
-    return resized(x[:, i:i+4*w, j:j+4*w], size)
+    "The smallest square that holds a `share` of the movement: one for a clip, from all of it, not one each half second"
+    g = [Thumb(z, None) for z in grey(x[:, ::4, ::4]).astype(np.float32)]
+    found = movement_square(np.mean([movement_map(a, b) for a, b in zip(g[:-1], g[1:])], 0), share)
+    n = len(g[0].grey)
+    i, j, w = (4 * k for k in (round(found.top * n), round(found.left * n), int(n * found.side)))
+    return resized(x[:, i:i+w, j:j+w], size)
 def shipped(x):
     "The library's stream 'actors': a square found anew for each half second, fit for recordings without an end"
     return np.concatenate([pictures for _, pictures in stream_images(enumerate(x), ["actors"])])
