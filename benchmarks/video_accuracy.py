@@ -628,15 +628,17 @@ def short(fig):
 
 CHOICES = {"chosen: best idea": 1, "chosen: mean of the best 5 ideas": 5}
 
+def judged(name, df, targets, blocks_of, args, folds_of, kind):
+    "What `judge` says of an idea, from the cache if it is there"
+    made_of = dict(kind=kind, head=head_of(name), blocks=repr(IDEAS.get(name) or BASELINES[name]), version=3,
+                   strengths=STRENGTHS, items=df["item"].tolist(), repeats=args.repeats, decoder=VIDEO_DECODER)
+    return kept(args.cache, f"{kind} {name}", made_of,
+                lambda: judge(blocks_of(name), head_of(name), df, targets, args.repeats, folds_of))
+
 def run(df, targets, blocks_of, names, args, folds_of, kind):
     "Logits (R, n) of every idea and of what is chosen among them, with their names, and what was chosen"
     found, out, picks = {}, {}, {}
-    for name in names:
-        made_of = dict(kind=kind, head=head_of(name), blocks=repr(IDEAS.get(name) or BASELINES[name]), version=3,
-                       strengths=STRENGTHS,
-                       items=df["item"].tolist(), repeats=args.repeats, decoder=VIDEO_DECODER)
-        found[name] = kept(args.cache, f"{kind} {name}", made_of,
-                           lambda name=name: judge(blocks_of(name), head_of(name), df, targets, args.repeats, folds_of))
+    for name in names: found[name] = judged(name, df, targets, blocks_of, args, folds_of, kind)
     for name in names: out[name], _ = finish(found, [name], df, targets, args.repeats, folds_of, 1)
     for name, members in MEANS.items():
         if set(members) <= set(names): found[name] = tuple(np.mean([found[m][i] for m in members], 0) for i in (0, 1))
@@ -811,6 +813,7 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/video_accuracy.md"))
     parser.add_argument("--networks", type=int, default=2, help="repeats with networks over time, 0 for none")
     parser.add_argument("--tuned", type=int, default=1, help="repeats with an encoder that learns, 0 for none")
+    parser.add_argument("--judge", action="store_true", help="judge ideas into the cache, and write no page")
     parser.add_argument("--features", nargs="*", help="only compute these streams")
     args = parser.parse_args()
     args.cache.mkdir(parents=True, exist_ok=True)
@@ -829,6 +832,9 @@ def main():
             made = [np.concatenate(rows_of(s)) if s == "hand" else pooled(rows_of(s), *how) for s in streams.split("+")]
             out.append(np.mean(made, 0))
         return out
+    if args.judge:
+        for name in args.only or names: judged(name, df, targets, blocks_of, args, grouped_folds, "grouped")
+        return
     grouped, picks = run(df, targets, blocks_of, names, args, grouped_folds, "grouped")
     def wanted(name): return not args.only or name in args.only
     few, maps, most = {}, lru_cache(1)(lambda: maps_before(df)), min(args.networks, args.repeats)
