@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from riskclf.core import hash_json
+from riskclf.core import hash_json, sha256_bytes
 from riskclf.data.manifest import load_manifest
 from riskclf.data.movement import Thumb, camera_step, movement_map, movement_square
 from riskclf.data.sequences import stream_images
@@ -434,7 +434,7 @@ def kept(cache, name, made_of, make):
     if not path.exists():
         np.savez(path.with_suffix(".tmp.npz"), *make())
         path.with_suffix(".tmp.npz").rename(path)
-        print(f"judged {name}", flush=True)
+        print(f"done: {name}", flush=True)
     with np.load(path) as z: return tuple(z[k] for k in z.files)
 
 
@@ -742,24 +742,24 @@ def every_row(page, args):
     left = [n for n in (*IDEAS, *MEANS) if n not in logits]
     out = ["\n## Every idea\n", CAREFUL.format(base=base, left=f" {args.why}" * bool(left)), "",
            *header("idea", "AUROC", "accuracy", "gain in AUROC", "p", "gain in accuracy", "p")]
-    for n in page["shown"]:
+    def cells_of(n):
         cells = [short(measured(stats[n][k])) for k in ("auroc", "accuracy")]
-        if n in BASELINES: p, gains = ["", ""], ["", ""]
-        else:
-            p = [f"{x:.3f}" for x in swap_test(logits[n], logits[base], page["targets"], page["groups"])]
-            gains = [short(difference(stats[n][k], stats[base][k])) for k in ("auroc", "accuracy")]
-        out.append(row(n, *cells, gains[0], p[0], gains[1], p[1]))
+        if n in BASELINES: return [*cells, *[""] * 4]
+        p = [f"{x:.3f}" for x in swap_test(logits[n], logits[base], page["targets"], page["groups"])]
+        gains = [short(difference(stats[n][k], stats[base][k])) for k in ("auroc", "accuracy")]
+        return [*cells, gains[0], p[0], gains[1], p[1]]
+    out += [row(n, *page["once"]("all", n, partial(cells_of, n))) for n in page["shown"]]
     return out + [row(n, "not run", *[""] * 5) for n in left]
 
 def rest_rows(page):
     base, rest = page["base"], page["rest"]
     out = ["\n## Without the thirty clips that the shape of the picture gives away\n",
            *header("idea", "AUROC", "balanced accuracy", "gain in AUROC", "gain in balanced accuracy")]
-    for n in page["shown"]:
+    def cells_of(n):
         cells = [measured(rest[n][k]) for k in KEYS[:2]]
         if n not in BASELINES: cells += [difference(rest[n][k], rest[base][k]) for k in KEYS[:2]]
-        out.append(row(n, *map(short, cells), *["", ""] * (n in BASELINES)))
-    return out
+        return [*map(short, cells), *["", ""] * (n in BASELINES)]
+    return out + [row(n, *page["once"]("rest", n, partial(cells_of, n))) for n in page["shown"]]
 
 def few_rows(page, few):
     "Networks that were judged on the first repeats only"
@@ -789,6 +789,10 @@ def table(logits, random, picks, few, df, targets, args):
     best = sorted(set(logits) - {*first, *BASELINES}, key=lambda n: -auroc[n])
     page = dict(logits=logits, stats=stats, rest=rest, base=base, first=first, shown=[*BASELINES, *first, *best],
                 targets=targets, groups=groups)
+    def once(kind, n, make):
+        made_of = sha256_bytes(logits[n].tobytes() + logits[base].tobytes())
+        return [str(c) for c in kept(args.cache, f"{kind} of {n}", dict(made_of=made_of, version=1), make)]
+    page["once"] = once
     facts = dict(repeats=args.repeats, n=len(df), groups=len(set(groups)),
                  ideas=sum(n in logits for n in (*IDEAS, *MEANS)),
                  largest=np.unique(groups, return_counts=True)[1].max())
