@@ -687,7 +687,8 @@ ones. Nothing is chosen: epochs are fixed, the threshold is a half. *Recurrent h
 violence-hybrid (focal loss, 20 epochs, one cycle), on the unchanged view of each clip only and on the clip as a
 whole. *Pooled and recurrent heads* are the mean of two probabilities. For the *last stage* each fold trains that of
 the encoder or, for comparison, only the linear layer after it, in the same way, for {epochs} epochs. None of them has
-inner logits: the choice among ideas does not see them."""
+inner logits: the choice among ideas does not see them. With one repeat the
+intervals leave out the luck of the partitions."""
 LEAKS = "Clips of one source on both sides; paired with the same idea on folds by source."
 
 KEYS = ("auroc", "balanced_accuracy", "accuracy")
