@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KINDS', 'without_warnings', 'ImageKind', 'tall', 'untall', 'VideoKind', 'SequenceKind', 'ClipKind', 'find_kind']
 
-# %% ../nbs/77b_kinds.ipynb #08d9f3e2
+# %% ../nbs/77b_kinds.ipynb #4e07efa6
 import contextlib
 import logging
 import math
@@ -23,7 +23,7 @@ from .core import InputError
 from .data.checks import is_video
 from .data.defects import add_defects
 from .data.frames import load_frames, video_seconds
-from .data.movement import ActorsMotion, _reach
+from .data.movement import ActorsMotion, square_span
 from .data.sequences import Segment, stream_gap
 from .deployment.engine import Source
 from .deployment.runner import Runner, VideoRunner, make_clip_probes, make_probes
@@ -120,7 +120,7 @@ def spoilable(self:ImageKind, model, recipe, runner, paths) -> tuple: # pictures
     def predict(batch): return runner.graph(np.stack([recipe.apply(i) for i in batch]))["probs"]
     return [recipe.load(p) for p in paths], predict, attack_images(model, recipe.mean, recipe.std, recipe.apply)
 
-# %% ../nbs/77b_kinds.ipynb #1d2d27a9
+# %% ../nbs/77b_kinds.ipynb #071f78f3
 def tall(
     clip:np.ndarray, # uint8 (T, h, w, 3)
 ) -> np.ndarray: # uint8 (T*h, w, 3)
@@ -135,9 +135,9 @@ def untall(
 
 class _Cuts(ActorsMotion):
     "In place of pictures, the frames and places that each is made of"
-    def _picture(self, seen, k, origin):
+    def make_picture(self, seen, k, origin):
         k = max(k, self.gap - self.first)
-        return [(self.first + i, *_reach(seen[i], self.square, origin)) for i in (k, k - self.gap)]
+        return [(self.first + i, *square_span(seen[i], self.square, origin)) for i in (k, k - self.gap)]
 
 class _TallModel(nn.Module):
     "Normalised tall pictures to logits, with gradients through encoder and head"
