@@ -30,7 +30,7 @@ from ..data.sequences import VideoRecipe, WindowBuffer, recipe_frames, stream_im
 from .engine import IMAGE_SUFFIXES, Result, stream_batches
 from ..models.graph import Graph
 
-# %% ../../nbs/69e_deployment.runner.ipynb #9a9d4a8a
+# %% ../../nbs/69e_deployment.runner.ipynb #e98f4c48
 def _load_pixels(recipe, data):
     "Model input from a path, the bytes of a file, or an array"
     if not isinstance(data, np.ndarray): return recipe.load(data)
@@ -67,13 +67,14 @@ class Runner:
         if self.num_threads == 1: return [self.graph]
         if self.runtime != "openvino": return [self._compile(1, 1)]*self.num_threads  # threads may share a session
         return [self._compile(1, 1) for _ in range(self.num_threads)]
-    def answer(self, images): return self.graph(images)
+    def answer(self, images): return self.workers[0](images)
 
     @cached_property
     def facts(self) -> dict: # what a certificate names of it, besides its data
         "model_id, recipe_id, decoder, runtime, precision"
-        return dict(model_id=self.graph.sha256, recipe_id=self.recipe.id, decoder=DECODER,
-                    runtime=f"{self.runtime} {self.graph.runtime_version}", precision=self.graph.precision)
+        graph = self.workers[0]  # what a stream runs on; `graph` would take memory beside it
+        return dict(model_id=graph.sha256, recipe_id=self.recipe.id, decoder=DECODER,
+                    runtime=f"{self.runtime} {graph.runtime_version}", precision=graph.precision)
 
     def stream(self,
         sources:list, # of `Source`
