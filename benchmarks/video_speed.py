@@ -85,7 +85,7 @@ def runner_of(folder, size, streams, hop):
 def answer(runner, files):
     "Number of windows answered for"
     sources = find_sources(files, VIDEO_SUFFIXES)
-    return sum(len(r.outputs["probs"]) for batch in runner.stream(sources, batch_size=32) for r in batch)
+    return sum(len(r.outputs["probs"]) for batch in runner.stream(sources) for r in batch)
 
 
 def seconds(job):

@@ -24,7 +24,7 @@ from .evaluation.policy import estimate_threshold
 from .kinds import find_kind, without_warnings
 from .pipeline import Prepared
 
-# %% ../nbs/78b_outlook.ipynb #07760ecf
+# %% ../nbs/78b_outlook.ipynb #dd38fcf4
 class Bench(NamedTuple):
     "Items of train and valid with their features, float32 (n, 1, D), a head for them, and the recipe behind both"
     df:pd.DataFrame
@@ -41,7 +41,7 @@ class Bench(NamedTuple):
         "What a head trained on some rows says of others, and of its own"
         with without_warnings(): from riskclf.training.balance import fit_head, head_logits
         head = fit_head(self.head, self.df, self.features, train, self.scale, self.recipe, seed, **self.changes)
-        return head_logits(head, self.features[rows]), head_logits(head, self.features[train])
+        return head_logits(head, self.features, rows), head_logits(head, self.features, train)
 
 def _picture_features(df, scale, recipe, cache, changes):
     "Features float32 (n, 1, D), NaN for a file that cannot be read, and the head that the recipe puts on them"
@@ -70,7 +70,7 @@ def _video_features(df, scale, recipe, cache, changes):
             if views is not None: row[0] = model.head.features(torch.from_numpy(views[0])[None])[0].numpy()
     return rows, model.head.head
 
-# %% ../nbs/78b_outlook.ipynb #ade1b381
+# %% ../nbs/78b_outlook.ipynb #75c32005
 def open_bench(
     prepared:Prepared, # from `prepare_data`
     recipe="default", # name or dictionary with a frozen backbone, as in `training.learner.RECIPES`; of videos violence
@@ -78,14 +78,16 @@ def open_bench(
     **changes, # keys of the recipe to change
 ) -> Bench:
     "What heads can be trained on in seconds; `InputError` where features change in training, or items have many labels"
-    with without_warnings(): from riskclf.training.cache import FeatureCache
+    with without_warnings():
+        from riskclf.training.cache import FeatureCache
+        from riskclf.training.heads import readable
     if recipe == "default" and len(prepared.df) and all(map(is_video, prepared.df["path"])): recipe = "violence"
     measure = _video_features if find_kind(recipe, prepared.df, changes).task == "video" else _picture_features
     if prepared.scale.multilabel: raise InputError("an outlook takes one class an item: look at one label at a time")
     df = prepared.df[prepared.df["split"].isin(["train", "valid"])].reset_index(drop=True)
     features, head = measure(df, prepared.scale, recipe, None if cache is None else FeatureCache(cache), changes)
-    good = ~np.isnan(features[:, 0]).any(axis=1)
-    return Bench(df[good].reset_index(drop=True), features[good], prepared.scale, head, recipe, changes)
+    if not (good := readable(features)).all(): df, features = df[good].reset_index(drop=True), features[good]
+    return Bench(df, features, prepared.scale, head, recipe, changes)
 
 # %% ../nbs/78b_outlook.ipynb #6455844f
 def _nested(df, train, share, rng_seed):

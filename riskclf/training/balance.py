@@ -18,7 +18,7 @@ from ..models.image import ImageClassifier
 from .heads import feature_dls, head_logits
 from .learner import fit, make_learner, recipe_steps
 
-# %% ../../nbs/33c_training.balance.ipynb #83cf5fea
+# %% ../../nbs/33c_training.balance.ipynb #d10570e2
 def _marked(df, train):
     "Rows with `train` in train and eight others in valid, which chooses nothing here"
     split = np.full(len(df), "unused", dtype=object)
@@ -70,7 +70,7 @@ def out_of_fold(
     logits = np.full((len(df), len(scale)), np.nan)
     for k, (train, test) in enumerate(grouped_folds(df, folds, seed=seed)):
         judge = fit_head(head, df, features, train, scale, recipe, seed + k, **changes)
-        logits[test] = head_logits(judge, features[test])
+        logits[test] = head_logits(judge, features, test)
     return logits
 
 # %% ../../nbs/33c_training.balance.ipynb #e2377350

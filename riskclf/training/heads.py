@@ -117,7 +117,7 @@ def feature_dls(
     dls.notes, dls.scale = notes, scale
     return dls
 
-# %% ../../nbs/33b_training.heads.ipynb #7c40feae
+# %% ../../nbs/33b_training.heads.ipynb #0edabc1a
 def feature_learner(
     model:ImageClassifier, # frozen; its head is trained in place
     dls:DataLoaders, # from `feature_dls`
@@ -135,11 +135,14 @@ def feature_learner(
 def head_logits(
     head, # of an `ImageClassifier`, trained, in eval mode
     features:np.ndarray, # float (n, views, D)
-) -> np.ndarray: # float64 (n, C), from view 0
-    "What a head says"
-    rows = np.array_split(features[:, 0], max(1, len(features)//64))
-    with torch.inference_mode(): logits = [head(torch.from_numpy(r).float()).double().numpy() for r in rows]
-    return np.concatenate(logits)
+    rows=None, # which of them, int (k,) or bool (n,); all by default
+) -> np.ndarray: # float64 (k, C), from view 0
+    "What a head says; maps are large, so only 64 rows are copied at a time"
+    rows = np.arange(len(features)) if rows is None else np.asarray(rows)
+    rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+    parts = np.array_split(rows, max(1, len(rows)//64))
+    with torch.inference_mode():
+        return np.concatenate([head(torch.from_numpy(features[r, 0]).float()).double().numpy() for r in parts])
 
 def feature_predictions(
     model:ImageClassifier, # with a trained head
@@ -151,7 +154,7 @@ def feature_predictions(
 ) -> Predictions: # a row an item; `meta["skipped"]` names the files that could not be read
     "What a classifier says about items whose features are known, from view 0"
     good, mode = readable(features.features), model.head.training
-    logits = head_logits(model.head.eval(), features.features[good])
+    logits = head_logits(model.head.eval(), features.features, good)
     model.head.train(mode)
     probs = model.probs(torch.from_numpy(logits)).numpy()
     s = features.settings
