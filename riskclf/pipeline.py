@@ -6,7 +6,8 @@
 __all__ = ['Prepared', 'prepare_data', 'read_recipe', 'Learnt', 'learn', 'take_actions', 'promise_metrics', 'report', 'Kept',
            'score_items', 'Judged', 'judge', 'data_hash']
 
-# %% ../nbs/78_pipeline.ipynb #814a8a49
+# %% ../nbs/78_pipeline.ipynb #500b9421
+import gc
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,7 +97,7 @@ def read_recipe(
     if not isinstance(found, dict): raise InputError(f"{recipe} must hold `key: value` lines")
     return found
 
-# %% ../nbs/78_pipeline.ipynb #0b54225c
+# %% ../nbs/78_pipeline.ipynb #044e7333
 class Learnt(NamedTuple):
     "A trained model, how files become its input, the report of the run, its history, a line for a person, its kind"
     model:object
@@ -131,7 +132,10 @@ def learn(
     text = (f"trained {report['epochs']} epochs in {report['seconds']:.0f} s, best {metric} "
             f"{report['best_value']:.3f} on valid in epoch {report['best_epoch']}")
     more = [f"stopped: {report['stopped']}"] if report["stopped"] else []
-    return Learnt(model.eval(), input_recipe, report, learner.class_monitor.to_frame(),
+    history = learner.class_monitor.to_frame()
+    del learner
+    gc.collect()  # a learner and its callbacks hold each other, and with them the features of all items
+    return Learnt(model.eval(), input_recipe, report, history,
                   "; ".join([text, *more, *filter(None, [report["note"]])]), kind)
 
 # %% ../nbs/78_pipeline.ipynb #0b9adbc6

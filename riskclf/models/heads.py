@@ -99,7 +99,7 @@ class FlattenMap(nn.Module):
         if inside is None: inside = torch.ones_like(x[:, :1])
         return torch.cat([x, inside], 1).flatten(2).transpose(1, 2).flatten(1)
 
-# %% ../../nbs/21b_models.heads.ipynb #01dd3e76
+# %% ../../nbs/21b_models.heads.ipynb #f50ccc82
 class PatchHead(nn.Module):
     "Scores each place inside the picture and joins the scores by a soft maximum"
     def __init__(self,
@@ -132,7 +132,7 @@ class PatchHead(nn.Module):
             places = places[np.sort(np.random.default_rng(0).choice(len(places), most, replace=False))]
         x = torch.as_tensor(places[places[:, -1] > 0, :-1], dtype=torch.float64)
         mean, std = x.mean(0), x.std(0, correction=0).clamp(min=1e-6)
-        values, vectors = torch.linalg.eigh(((x - mean) / std).T.cov())
+        values, vectors = torch.linalg.eigh(x.sub_(mean).div_(std).T.cov())
         k = self.whiten.shape[1]
         strongest = vectors[:, -k:] / (values[-k:].clamp(min=0) + 0.05).sqrt()
         self.mean.copy_(mean)
