@@ -36,7 +36,8 @@ def softmax(z):
 
 def head_fold(head, df, scale, recipe, features, train, test, seed, inner_folds):
     "Logits of `test` by a head trained on `train`, and the bias that its own out-of-fold predictions want"
-    from riskclf.training.balance import balance_bias, fit_head, head_logits, out_of_fold
+    from riskclf.training.balance import balance_bias, out_of_fold
+    from riskclf.training.heads import fit_head, head_logits
     bias = np.zeros(len(scale))
     if inner_folds:
         part = df.iloc[train].reset_index(drop=True)

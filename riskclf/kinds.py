@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KINDS', 'without_warnings', 'ImageKind', 'tall', 'untall', 'VideoKind', 'SequenceKind', 'ClipKind', 'find_kind']
 
-# %% ../nbs/77b_kinds.ipynb #4e07efa6
+# %% ../nbs/77b_kinds.ipynb #2d854d8c
 import contextlib
 import logging
 import math
@@ -29,7 +29,6 @@ from .deployment.engine import Source
 from .deployment.runner import Runner, VideoRunner, make_clip_probes, make_probes
 from .evaluation.robustness import attack_images
 from .models.clips import export_clip_graph, save_clip_model
-from .models.heads import FLIPS
 from .models.image import export_graph, graph_module, save_model, to_openvino
 from .models.video import export_video_graphs, save_video_model
 
@@ -89,7 +88,7 @@ class ImageKind:
 
     def save(self, model, path): save_model(model, path)
 
-# %% ../nbs/77b_kinds.ipynb #5deb37e7
+# %% ../nbs/77b_kinds.ipynb #2fc47468
 @patch
 def reference(self:ImageKind, model, recipe) -> tuple: # probes uint8, what torch says of them float32 (n, C)
     "Probes and what torch says of them"
@@ -108,8 +107,7 @@ def input(self:ImageKind, recipe) -> dict: return recipe.to_dict() # what a card
 @patch
 def layout(self:ImageKind, model) -> dict: # width and marked, as in `fold_features`
     "How the features of a model lie in a row"
-    if model.pool == "patches": return dict(width=getattr(model.head, "head", model.head).channels + 1, marked=True)
-    return dict(width=model.num_features//len(FLIPS[model.flips]), marked=False)
+    return dict(width=model.width, marked=model.pool == "patches")
 
 @patch
 def has_fixed_features(self:ImageKind, model) -> bool: return model.has_fixed_features

@@ -39,7 +39,7 @@ class Bench(NamedTuple):
 
     def logits(self, train, rows, seed=0):
         "What a head trained on some rows says of others, and of its own"
-        with without_warnings(): from riskclf.training.balance import fit_head, head_logits
+        with without_warnings(): from riskclf.training.heads import fit_head, head_logits
         head = fit_head(self.head, self.df, self.features, train, self.scale, self.recipe, seed, **self.changes)
         return head_logits(head, self.features, rows), head_logits(head, self.features, train)
 

@@ -327,7 +327,7 @@ def evaluate(
 # %% ../nbs/80_workflow.ipynb #86767026
 def predict(
     bundle, # folder of a bundle
-    *paths, # images or videos, folders or patterns such as 'camera/*.jpg'
+    *paths, # images or videos, patterns such as 'camera/*.jpg', or folders, with all that is in them (masks too)
     threshold:float=None, # alarm at this risk score and above, else clear; drops the certificate
     batch_size:int=8, # most images in one call of the model
     timeout_s:float=30., # seconds that one file, or the next frame of a video, may take

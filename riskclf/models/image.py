@@ -6,7 +6,7 @@
 __all__ = ['ImageClassifier', 'attention', 'freeze', 'split_params', 'param_groups', 'model_config', 'save_model', 'load_model',
            'graph_module', 'to_openvino', 'export_graph']
 
-# %% ../../nbs/22_models.image.ipynb #fbfea1c9
+# %% ../../nbs/22_models.image.ipynb #08729af3
 import os
 import tempfile
 import warnings
@@ -20,9 +20,9 @@ from torch import nn
 from ..core import InputError
 from .backbones import Backbone, create_backbone, read_settings, save_weights, stages
 from .graph import Graph, load_openvino
-from .heads import FLIPS, AttentionPool, FlattenMap, FlipHead, Head, PatchHead, Pool
+from .heads import FLIPS, AttentionPool, FlattenMap, FlipHead, Head, HeadEnsemble, PatchHead, Pool
 
-# %% ../../nbs/22_models.image.ipynb #4e54bc0b
+# %% ../../nbs/22_models.image.ipynb #4323bb87
 class ImageClassifier(nn.Module):
     "Backbone, pooling at one or several taps, and a head: normalised images in, logits out"
     def __init__(self,
@@ -33,6 +33,7 @@ class ImageClassifier(nn.Module):
         drop_rate:float=0.3, # share of features dropped before the head in training, in [0, 1)
         multilabel:bool=False, # several classes can hold at once: sigmoid instead of softmax
         flips:str="", # mirror images judged with each picture: '' none, 'h', 'v' or 'hv' (a `FlipHead`)
+        heads:int=1, # heads trained apart whose probabilities are averaged (a `HeadEnsemble`), at least 1
     ):
         super().__init__()
         self.backbone, self.num_classes, self.multilabel = backbone, int(num_classes), bool(multilabel)
@@ -43,15 +44,23 @@ class ImageClassifier(nn.Module):
         if pool == "patches":
             places = sorted({backbone.tap_shape(t)[1:] for t in self.taps})
             if len(places) > 1: raise InputError(f"pool='patches' needs taps of one size, {self.taps} have {places}")
-            self.num_features = (sum(channels) + 1) * places[0][0] * places[0][1]
-            self.pools, self.head = nn.ModuleList([FlattenMap()]), PatchHead(sum(channels), num_classes, drop_rate)
+            self.width = sum(channels) + 1  # of one place; below, of one picture
+            self.num_features = self.width * places[0][0] * places[0][1]
+            self.pools = nn.ModuleList([FlattenMap()])
         else:
             kinds = 1 if pool == "attention" else len(pool.split("+"))
-            self.num_features = sum(channels) * kinds
+            self.num_features = self.width = sum(channels) * kinds
             self.pools = nn.ModuleList([AttentionPool(c) if pool == "attention" else Pool(pool) for c in channels])
-            self.head = Head(self.num_features, self.num_classes, drop_rate)
         self.flips, self.num_features = flips, self.num_features * len(FLIPS[flips])
-        if flips: self.head = FlipHead(self.head, len(FLIPS[flips]))
+        if isinstance(heads, bool) or not isinstance(heads, int) or heads < 1:
+            raise InputError(f"heads={heads!r}: wanted a number of heads, at least 1")
+        several = [self._new_head() for _ in range(heads)]
+        self.head = several[0] if heads == 1 else HeadEnsemble(several, self.multilabel)
+
+    def _new_head(self):
+        kind, size = (PatchHead, self.width - 1) if self.pool == "patches" else (Head, self.width)
+        head = kind(size, self.num_classes, self.drop_rate)
+        return FlipHead(head, len(FLIPS[self.flips])) if self.flips else head
 
     def features(self,
         images:torch.Tensor, # normalised, float32 (n, 3, h, w)
@@ -138,14 +147,15 @@ def param_groups(
     parts = split_params(model)
     return [dict(params=p, lr=lr * decay ** (len(parts) - 1 - i)) for i, p in enumerate(parts)]
 
-# %% ../../nbs/22_models.image.ipynb #01a00e08
+# %% ../../nbs/22_models.image.ipynb #51f933b4
 def model_config(
     model:ImageClassifier, # any
 ) -> dict: # JSON values
     "The settings that rebuild a classifier"
     b = model.backbone
     return dict(model_name=b.model_name, img_size=b.img_size, num_classes=model.num_classes, pool=model.pool,
-                taps=list(model.taps), drop_rate=model.drop_rate, multilabel=model.multilabel, flips=model.flips)
+                taps=list(model.taps), drop_rate=model.drop_rate, multilabel=model.multilabel, flips=model.flips,
+                heads=len(model.head.heads) if isinstance(model.head, HeadEnsemble) else 1)
 
 def save_model(
     model:ImageClassifier, # what to store

@@ -4,17 +4,21 @@
 
 # %% auto #0
 __all__ = ['FeatureRows', 'FeatureLoader', 'training_features', 'readable', 'feature_dls', 'feature_learner', 'head_logits',
-           'feature_predictions', 'train_features']
+           'feature_predictions', 'fresh_head', 'fit_head', 'train_features']
 
-# %% ../../nbs/33b_training.heads.ipynb #b736cb54
+# %% ../../nbs/33b_training.heads.ipynb #2f8f41e3
+import copy
+
 import numpy as np
 import torch
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Learner
+from torch import nn
 
 from ..core import InputError, Predictions, RiskScale
 from ..data.images import augment_spec
+from ..models.heads import HeadEnsemble
 from ..models.image import ImageClassifier
 from .cache import FeatureCache
 from .features import FeatureExtractor, FeatureSet, cache_obstacle, cached_features
@@ -117,20 +121,21 @@ def feature_dls(
     dls.notes, dls.scale = notes, scale
     return dls
 
-# %% ../../nbs/33b_training.heads.ipynb #0edabc1a
+# %% ../../nbs/33b_training.heads.ipynb #bf94cbc6
 def feature_learner(
     model:ImageClassifier, # frozen; its head is trained in place
     dls:DataLoaders, # from `feature_dls`
     mix:str="none", # 'none' or 'mixup'
     **kwargs, # of `make_learner`: loss, class_weight_power, optimizer, weight_decay, monitor, cbs
 ) -> Learner: # of the head, for `fit`
-    "A learner for the head on cached features; `InputError` when features change in training"
+    "A learner for the head, or the first of several, on cached features; `InputError` when these change in training"
     if (why := cache_obstacle(model, mix)): raise InputError(f"no training on cached features: {why}")
     rows = dls.train.dataset
     if (length := rows.features.shape[2]) != model.num_features:
         raise InputError(f"the features have length {length}, the model pools {model.num_features}")
-    model.head.set_stats(rows.first_views())
-    return make_learner(dls, model.head, dls.scale, mix=mix, **kwargs)
+    head = model.head.heads[0] if isinstance(model.head, HeadEnsemble) else model.head
+    head.set_stats(rows.first_views())
+    return make_learner(dls, head, dls.scale, mix=mix, **kwargs)
 
 def head_logits(
     head, # of an `ImageClassifier`, trained, in eval mode
@@ -161,7 +166,54 @@ def feature_predictions(
     facts = dict(runtime=s["runtime"], precision=s["precision"], recipe_id=s["recipe"], skipped=features.errors)
     return with_labels(df[good], probs, scale, columns, facts | (meta or {}))
 
-# %% ../../nbs/33b_training.heads.ipynb #f4487d20
+# %% ../../nbs/33b_training.heads.ipynb #a54f5bd8
+def _marked(df, train):
+    "Rows with `train` in train and eight others in valid, which chooses nothing here"
+    split = np.full(len(df), "unused", dtype=object)
+    split[np.setdiff1d(np.arange(len(df)), train)[:8]] = "valid"
+    split[train] = "train"
+    return df.assign(split=split)
+
+def fresh_head(
+    head:nn.Module, # of an `ImageClassifier`
+) -> nn.Module: # of the same kind, untrained
+    "A copy with new weights"
+    head = copy.deepcopy(head)
+    for m in head.modules():
+        if hasattr(m, "reset_parameters"): m.reset_parameters()
+    return head
+
+def _head_rows(df, train, number):
+    "Rows that head `number` of an ensemble learns from: made defects for every second one"
+    if number % 2 == 0 or "defect" not in df: return train
+    return train[df["defect"].isna().to_numpy()[train]]
+
+def fit_head(
+    head:nn.Module, # of an `ImageClassifier`, left as it is
+    df, # rows with item, label (or label_<class>), group
+    features:np.ndarray, # float32 (n, views, D), in the order of df
+    train:np.ndarray, # rows to train on, int (k,), not all of them
+    scale:RiskScale, # the classes
+    recipe="default", # name, or dictionary as in `RECIPES`
+    seed:int=0, # of weights, order and views
+    **changes, # keys of the recipe to change
+) -> nn.Module: # a head like it after the last epoch, in eval mode
+    "A head trained on some rows, an ensemble head by head; `InputError` when a class is missing from them"
+    if isinstance(head, HeadEnsemble):
+        parts = [fit_head(part, df, features, _head_rows(df, train, k), scale, recipe, seed + 1000*k, **changes)
+                 for k, part in enumerate(head.heads)]
+        return HeadEnsemble(parts, head.multilabel).eval()
+    steps = recipe_steps(recipe, **changes)
+    torch.manual_seed(seed)
+    head = fresh_head(head)
+    dls = feature_dls(_marked(df, train), features, scale, steps["loaders"].get("batch_size", 32), seed)
+    head.set_stats(dls.train.dataset.first_views())
+    learn = make_learner(dls, head, scale, **steps["learner"])
+    how = {k: v for k, v in steps["fit"].items() if k not in ("metric", "patience", "seed")}
+    with learn.no_bar(), learn.no_logging(): fit(learn, **how, metric="epoch", seed=seed)
+    return head.eval()
+
+# %% ../../nbs/33b_training.heads.ipynb #74206638
 def train_features(
     df, # manifest with `item`, `path`, `label` and `split`
     scale:RiskScale, # the classes
@@ -189,4 +241,9 @@ def train_features(
     learn = feature_learner(model, dls, monitor=monitor, cbs=cbs, **steps["learner"])
     with learn.no_bar(), learn.no_logging():
         report = fit(learn, folder=folder, resume=resume, **steps["fit"])
+    train = np.flatnonzero(readable(features.features) & (df["split"] == "train").to_numpy())
+    for k, head in list(enumerate(getattr(model.head, "heads", ())))[1:]:  # seconds each: not kept in `folder`
+        rows = _head_rows(df, train, k)
+        more = fit_head(head, df, features.features, rows, scale, recipe, seed + 1000*k, **changes)
+        head.load_state_dict(more.state_dict())
     return model.eval(), learn, report, features

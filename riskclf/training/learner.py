@@ -6,7 +6,7 @@
 __all__ = ['SCHEDULES', 'RECIPES', 'make_optimizer', 'HalfPrecision', 'make_learner', 'FitReport', 'fit', 'with_labels',
            'predict_frame', 'recipe_steps', 'recipe_task', 'build_model', 'train_images']
 
-# %% ../../nbs/32_training.learner.ipynb #17e9046c
+# %% ../../nbs/32_training.learner.ipynb #e30259ab
 import difflib
 import inspect
 import time
@@ -28,6 +28,7 @@ from torch import nn
 from ..core import InputError, Predictions, RiskScale, sha256_bytes
 from ..data.images import ImageRecipe, iter_batches
 from ..models.backbones import create_backbone
+from ..models.heads import HeadEnsemble
 from ..models.image import ImageClassifier, freeze, split_params
 from .checkpoint import Checkpoint
 from .loaders import EpochSeed, ToModel, image_dls, pick_device
@@ -292,15 +293,15 @@ def predict_frame(
     facts = dict(runtime=f"torch {torch.__version__}", precision="float32", recipe_id=recipe.id, skipped=skipped)
     return with_labels(df[good], probs, scale, columns, facts | (meta or {}))
 
-# %% ../../nbs/32_training.learner.ipynb #0a512a81
+# %% ../../nbs/32_training.learner.ipynb #c3d50759
 RECIPES = {
     "default": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=320, resize="pad", pool="avg+max+std",
                     taps=["stage3", "stage4", "final"], drop_rate=0.5, augment={"flip": 1.0}, views=2,
                     batch_size=32, loss="ce", class_weight_power=0.5, optimizer="adamw", weight_decay=0.1,
                     epochs=20, lr=2e-3, schedule="one_cycle"),
     "surface": dict(model_name="tf_efficientnet_lite0", depth="frozen", size=384, resize="pad", pool="patches",
-                    taps=["blocks.3", "blocks.4"], flips="hv", drop_rate=0.3, augment="none", views=1, batch_size=32,
-                    loss="ce", class_weight_power=0.8, label_smoothing=0.05,
+                    taps=["blocks.3", "blocks.4"], flips="hv", heads=4, drop_rate=0.3, augment="none", views=1,
+                    batch_size=32, loss="ce", class_weight_power=0.8, label_smoothing=0.05,
                     optimizer="adamw", weight_decay=0.05, epochs=15, lr=3e-3, schedule="one_cycle"),
     "safe-unsafe": dict(model_name="resnet18", depth="frozen", size=224, resize="squash", pool="avg",
                         drop_rate=0.3, augment="safe-unsafe", batch_size=32, loss="ce",
@@ -361,7 +362,7 @@ def recipe_steps(
             raise InputError(f"unknown recipe key {key!r}{f', did you mean {near[0]!r}?' if near else ''}")
     return {step: {k: settings[k] for k in keys if k in settings} for step, keys in _KEYS.items()}
 
-# %% ../../nbs/32_training.learner.ipynb #ed0555a0
+# %% ../../nbs/32_training.learner.ipynb #2ab907aa
 def recipe_task(
     recipe="default", # a name in `RECIPES`, or such a dictionary
     **changes, # keys to change
@@ -398,6 +399,9 @@ def train_images(
     steps = recipe_steps(recipe, **changes)
     torch.manual_seed(steps["fit"].get("seed", 0) or 0)
     model, image_recipe = build_model(recipe, scale, **changes)
+    if isinstance(model.head, HeadEnsemble):
+        raise InputError("heads wants features that stay the same, for each head is trained by itself: give "
+                         "depth='frozen' and no 'attention' or 'cutmix', or leave heads at 1")
     dls = image_dls(df, scale, image_recipe, **{**steps["loaders"], "device": device})
     learn = make_learner(dls, model, scale, monitor=monitor, cbs=cbs, **steps["learner"])
     with learn.no_bar(), learn.no_logging():
