@@ -87,24 +87,26 @@ def run(task, recipe, data, cache, repeats, inner_folds, folds=5):
 
 
 def gains(said, first):
-    "Balanced accuracy and AUROC less those of the first recipe, as trained, on the same folds"
-    from riskclf.evaluation.compare import paired_difference
-    found = {}
+    "Balanced accuracy and AUROC less those of the first recipe, as trained, on the same folds: mean over the repeats"
+    from riskclf.evaluation.compare import metric_statistic
+    from riskclf.evaluation.intervals import difference_statistic, group_bootstrap, mean_statistic
+    repeats, found = [r for name, r in said if name == "as trained"], {}
     for metric in ("auroc", "balanced_accuracy"):
-        each = [paired_difference(said["as trained", r], first["as trained", r], metric)
-                for name, r in said if name == "as trained" and first["as trained", r].scale.has_alarm]
-        if each: found[metric] = [{k: d[k] for k in ("value", "low", "high")} for d in each]
+        if not said["as trained", 0].scale.has_alarm: continue
+        each = [difference_statistic(metric_statistic(said["as trained", r], metric),
+                                     metric_statistic(first["as trained", r], metric)) for r in repeats]
+        d = group_bootstrap(mean_statistic(each))  # the same draw of groups in every repeat
+        found[metric] = {k: d[k] for k in ("value", "low", "high")}
     return found
 
 
 def gain_line(result):
     "How much better than the first recipe, for a person"
-    def told(ds):
-        low, high = ds[0]["low"], ds[0]["high"]
-        spread = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
-        return f"{np.mean([d['value'] for d in ds]):+.4f}{spread}"
-    return (f"{result['task']}, {result['name']} less the first recipe, as trained, paired: "
-            + ", ".join(f"{m.replace('_', ' ')} {told(ds)}" for m, ds in result["gains"].items()))
+    def told(d):
+        spread = "" if d["low"] is None else f" [{d['low']:+.3f}, {d['high']:+.3f}]"
+        return f"{d['value']:+.4f}{spread}"
+    return (f"{result['task']}, {result['name']} less the first recipe, as trained, paired, mean over repeats: "
+            + ", ".join(f"{m.replace('_', ' ')} {told(d)}" for m, d in result["gains"].items()))
 
 
 def line(result, bias):

@@ -213,7 +213,7 @@ def fit_head(
     with learn.no_bar(), learn.no_logging(): fit(learn, **how, metric="epoch", seed=seed)
     return head.eval()
 
-# %% ../../nbs/33b_training.heads.ipynb #74206638
+# %% ../../nbs/33b_training.heads.ipynb #66e9d464
 def train_features(
     df, # manifest with `item`, `path`, `label` and `split`
     scale:RiskScale, # the classes
@@ -243,7 +243,6 @@ def train_features(
         report = fit(learn, folder=folder, resume=resume, **steps["fit"])
     train = np.flatnonzero(readable(features.features) & (df["split"] == "train").to_numpy())
     for k, head in list(enumerate(getattr(model.head, "heads", ())))[1:]:  # seconds each: not kept in `folder`
-        rows = _head_rows(df, train, k)
-        more = fit_head(head, df, features.features, rows, scale, recipe, seed + 1000*k, **changes)
-        head.load_state_dict(more.state_dict())
+        rows, how = _head_rows(df, train, k), changes | dict(seed=seed + 1000*k)
+        head.load_state_dict(fit_head(head, df, features.features, rows, scale, recipe, **how).state_dict())
     return model.eval(), learn, report, features
