@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KINDS', 'without_warnings', 'ImageKind', 'tall', 'untall', 'VideoKind', 'SequenceKind', 'ClipKind', 'find_kind']
 
-# %% ../nbs/77b_kinds.ipynb #2d854d8c
+# %% ../nbs/77b_kinds.ipynb #cffeb23a
 import contextlib
 import logging
 import math
@@ -29,7 +29,7 @@ from .deployment.engine import Source
 from .deployment.runner import Runner, VideoRunner, make_clip_probes, make_probes
 from .evaluation.robustness import attack_images
 from .models.clips import export_clip_graph, save_clip_model
-from .models.image import export_graph, graph_module, save_model, to_openvino
+from .models.image import export_graph, graph_module, model_config, save_model, to_openvino
 from .models.video import export_video_graphs, save_video_model
 
 # %% ../nbs/77b_kinds.ipynb #32b84ea2
@@ -88,7 +88,7 @@ class ImageKind:
 
     def save(self, model, path): save_model(model, path)
 
-# %% ../nbs/77b_kinds.ipynb #2fc47468
+# %% ../nbs/77b_kinds.ipynb #a8a84a41
 @patch
 def reference(self:ImageKind, model, recipe) -> tuple: # probes uint8, what torch says of them float32 (n, C)
     "Probes and what torch says of them"
@@ -97,9 +97,11 @@ def reference(self:ImageKind, model, recipe) -> tuple: # probes uint8, what torc
     return probes, said.numpy()
 
 @patch
-def about(self:ImageKind, model) -> dict: # backbone, pooling, taps
+def about(self:ImageKind, model) -> dict: # backbone, pooling, taps, flips, heads
     "What a card says of the model"
-    return dict(backbone=model.backbone.model_name, pooling=model.pool, taps=list(model.taps))
+    config = model_config(model)
+    return dict(backbone=config["model_name"], pooling=config["pool"],
+                **{k: config[k] for k in ("taps", "flips", "heads") if config[k]})
 
 @patch
 def input(self:ImageKind, recipe) -> dict: return recipe.to_dict() # what a card says of the input
