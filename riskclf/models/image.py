@@ -22,7 +22,7 @@ from .backbones import Backbone, create_backbone, read_settings, save_weights, s
 from .graph import Graph, load_openvino
 from .heads import FLIPS, AttentionPool, FlattenMap, FlipHead, Head, HeadEnsemble, PatchHead, Pool
 
-# %% ../../nbs/22_models.image.ipynb #4323bb87
+# %% ../../nbs/22_models.image.ipynb #cf134756
 class ImageClassifier(nn.Module):
     "Backbone, pooling at one or several taps, and a head: normalised images in, logits out"
     def __init__(self,
@@ -52,15 +52,7 @@ class ImageClassifier(nn.Module):
             self.num_features = self.width = sum(channels) * kinds
             self.pools = nn.ModuleList([AttentionPool(c) if pool == "attention" else Pool(pool) for c in channels])
         self.flips, self.num_features = flips, self.num_features * len(FLIPS[flips])
-        if isinstance(heads, bool) or not isinstance(heads, int) or heads < 1:
-            raise InputError(f"heads={heads!r}: wanted a number of heads, at least 1")
-        several = [self._new_head() for _ in range(heads)]
-        self.head = several[0] if heads == 1 else HeadEnsemble(several, self.multilabel)
-
-    def _new_head(self):
-        kind, size = (PatchHead, self.width - 1) if self.pool == "patches" else (Head, self.width)
-        head = kind(size, self.num_classes, self.drop_rate)
-        return FlipHead(head, len(FLIPS[self.flips])) if self.flips else head
+        self.head = _new_head(self, heads)
 
     def features(self,
         images:torch.Tensor, # normalised, float32 (n, 3, h, w)
@@ -92,7 +84,16 @@ class ImageClassifier(nn.Module):
     @property  # features are the same all through training
     def has_fixed_features(self) -> bool: return self.is_frozen and self.pool != "attention"
 
-# %% ../../nbs/22_models.image.ipynb #74ba3ea3
+# %% ../../nbs/22_models.image.ipynb #854ccaf3
+def _new_head(model, number):
+    "The head of a classifier, or several whose probabilities are averaged"
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise InputError(f"heads={number!r}: wanted a number of heads, at least 1")
+    kind, size = (PatchHead, model.width - 1) if model.pool == "patches" else (Head, model.width)
+    heads = [kind(size, model.num_classes, model.drop_rate) for _ in range(number)]
+    if model.flips: heads = [FlipHead(head, len(FLIPS[model.flips])) for head in heads]
+    return heads[0] if number == 1 else HeadEnsemble(heads, model.multilabel)
+
 def _is_frozen(module):
     params = list(module.parameters())
     return bool(params) and not any(p.requires_grad for p in params)

@@ -328,7 +328,7 @@ RECIPES = {
 }
 RECIPES["pair"] = RECIPES["default"] | dict(model_name="tf_efficientnet_lite0+tf_efficientnet_lite2", heads=4)
 
-# %% ../../nbs/32_training.learner.ipynb #a39aa289
+# %% ../../nbs/32_training.learner.ipynb #fbbfb238
 _STEPS = {"backbone": create_backbone, "model": ImageClassifier, "freeze": freeze, "images": ImageRecipe,
           "loaders": image_dls, "learner": make_learner, "fit": fit}
 _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df", "scale", "recipe", "mean", "std",
@@ -361,7 +361,7 @@ def recipe_steps(
             near = difflib.get_close_matches(key, known, n=1)
             raise InputError(f"unknown recipe key {key!r}{f', did you mean {near[0]!r}?' if near else ''}")
     if settings.get("heads", 1) != 1 and (settings.get("head") or settings.get("network")):
-        raise InputError(f"heads={settings['heads']!r} is for recipes of pictures; this one is for videos, with one head")
+        raise InputError(f"heads={settings['heads']!r} is for recipes of pictures; videos have one head")
     return {step: {k: settings[k] for k in keys if k in settings} for step, keys in _KEYS.items()}
 
 # %% ../../nbs/32_training.learner.ipynb #2ab907aa
