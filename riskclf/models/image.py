@@ -22,7 +22,7 @@ from .backbones import Backbone, create_backbone, read_settings, save_weights, s
 from .graph import Graph, load_openvino
 from .heads import FLIPS, AttentionPool, FlattenMap, FlipHead, Head, HeadEnsemble, PatchHead, Pool
 
-# %% ../../nbs/22_models.image.ipynb #cf134756
+# %% ../../nbs/22_models.image.ipynb #1907473f
 class ImageClassifier(nn.Module):
     "Backbone, pooling at one or several taps, and a head: normalised images in, logits out"
     def __init__(self,
@@ -44,9 +44,8 @@ class ImageClassifier(nn.Module):
         if pool == "patches":
             places = sorted({backbone.tap_shape(t)[1:] for t in self.taps})
             if len(places) > 1: raise InputError(f"pool='patches' needs taps of one size, {self.taps} have {places}")
-            self.width = sum(channels) + 1  # of one place; below, of one picture
+            self.width, self.pools = sum(channels) + 1, nn.ModuleList([FlattenMap()])  # of one place; below, of a picture
             self.num_features = self.width * places[0][0] * places[0][1]
-            self.pools = nn.ModuleList([FlattenMap()])
         else:
             kinds = 1 if pool == "attention" else len(pool.split("+"))
             self.num_features = self.width = sum(channels) * kinds
