@@ -22,12 +22,15 @@ def run_nb(fn, flags):
 
     def skip(cell):
         d = getattr(cell, "directives_", None) or {}
-        return (
+        left_out = (
             cell.cell_type != "code"
             or "nbdev_export(" in cell.source
             or d.get("eval:", [""])[0].lower() == "false"
             or bool(flags & d.keys())
         )
+        if not left_out:
+            cell["outputs"] = []  # one that has become silent would keep what it said before
+        return left_out
 
     shell = CaptureShell(fn, mpl_format="png")
     with working_directory(fn.parent):

@@ -44,7 +44,7 @@ class ImageClassifier(nn.Module):
         if pool == "patches":
             places = sorted({backbone.tap_shape(t)[1:] for t in self.taps})
             if len(places) > 1: raise InputError(f"pool='patches' needs taps of one size, {self.taps} have {places}")
-            self.width, self.pools = sum(channels) + 1, nn.ModuleList([FlattenMap()])  # of one place; below, of a picture
+            self.width, self.pools = sum(channels) + 1, nn.ModuleList([FlattenMap()])  # of a place; else of a picture
             self.num_features = self.width * places[0][0] * places[0][1]
         else:
             kinds = 1 if pool == "attention" else len(pool.split("+"))
