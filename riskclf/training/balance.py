@@ -33,7 +33,7 @@ def out_of_fold(
         logits[test] = head_logits(judge, features, test)
     return logits
 
-# %% ../../nbs/33c_training.balance.ipynb #54bb0fd6
+# %% ../../nbs/33c_training.balance.ipynb #595250e5
 def balance_bias(
     logits:np.ndarray, # out of fold, float (n, C)
     targets:np.ndarray, # class index, int (n,)
@@ -61,5 +61,5 @@ def add_bias(
     bias:np.ndarray, # from `balance_bias`, float (C,)
 ) -> ImageClassifier: # the same model
     "Put a bias into the head, so that every export has it"
-    with torch.no_grad(): model.head.bias += torch.from_numpy(bias).to(model.head.bias)
+    with torch.no_grad(): model.head.bias.add_(torch.from_numpy(bias).to(model.head.bias))
     return model
