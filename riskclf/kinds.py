@@ -39,16 +39,17 @@ def without_warnings():
     with warnings.catch_warnings(record=True): yield
 
 def _balance(model, df, features, scale, recipe, seed, changes):
-    "Move the cut between the classes to where out-of-fold predictions want it"
+    "Move the cut between the classes to where out-of-fold predictions want it; not where layers learn, for want of time"
+    if model.tune: return
     with without_warnings():
         from riskclf.training.balance import add_bias, balance_bias, out_of_fold
         from riskclf.training.heads import readable
-    good = (df["split"] == "train").to_numpy() & readable(features)  # valid stays unseen by the bias
-    rows = df[good].reset_index(drop=True)
+    good = np.flatnonzero((df["split"] == "train").to_numpy() & readable(features))  # valid stays unseen by the bias
+    rows = df.iloc[good]
     real = rows["defect"].isna().to_numpy() if "defect" in rows else np.ones(len(rows), dtype=bool)
     folds = min(5, rows[real].groupby("label")["group"].nunique().min())
     if folds < 2: return  # a class with a single group cannot be judged by a head that has not seen it
-    logits = out_of_fold(model.head, rows, features[good], scale, recipe, folds, seed, **changes)
+    logits = out_of_fold(model.head, df, features, scale, recipe, folds, seed, good, **changes)
     targets = np.array([scale.names.index(n) for n in rows["label"]])
     add_bias(model, balance_bias(logits[real], targets[real]))  # made defects say nothing about how often one is right
 
@@ -97,11 +98,11 @@ def reference(self:ImageKind, model, recipe) -> tuple: # probes uint8, what torc
     return probes, said.numpy()
 
 @patch
-def about(self:ImageKind, model) -> dict: # backbone, pooling, taps, flips, heads
+def about(self:ImageKind, model) -> dict: # backbone, pooling, taps, flips, heads, tune
     "What a card says of the model"
     config = model_config(model)
     return dict(backbone=config["model_name"], pooling=config["pool"],
-                **{k: config[k] for k in ("taps", "flips", "heads") if config[k]})
+                **{k: config[k] for k in ("taps", "flips", "heads", "tune") if config[k]})
 
 @patch
 def input(self:ImageKind, recipe) -> dict: return recipe.to_dict() # what a card says of the input
@@ -109,7 +110,7 @@ def input(self:ImageKind, recipe) -> dict: return recipe.to_dict() # what a card
 @patch
 def layout(self:ImageKind, model) -> dict: # width and marked, as in `fold_features`
     "How the features of a model lie in a row"
-    return dict(width=model.width, marked=model.pool == "patches")
+    return dict(width=model.width, marked=model.keeps_maps)
 
 @patch
 def has_fixed_features(self:ImageKind, model) -> bool: return model.has_fixed_features

@@ -6,7 +6,7 @@
 __all__ = ['ImageClassifier', 'attention', 'freeze', 'split_params', 'param_groups', 'model_config', 'save_model', 'load_model',
            'graph_module', 'to_openvino', 'export_graph']
 
-# %% ../../nbs/22_models.image.ipynb #08729af3
+# %% ../../nbs/22_models.image.ipynb #db3bd8c8
 import os
 import tempfile
 import warnings
@@ -20,9 +20,12 @@ from torch import nn
 from ..core import InputError
 from .backbones import Backbone, create_backbone, read_settings, save_weights, stages
 from .graph import Graph, load_openvino
-from .heads import FLIPS, AttentionPool, FlattenMap, FlipHead, Head, HeadEnsemble, PatchHead, Pool
+from riskclf.models.heads import (
+    FLIPS, AttentionPool, FlattenMap, FlipHead, Head, HeadEnsemble, PatchHead, Pool, join_maps,
+)
+from .tails import TailHead
 
-# %% ../../nbs/22_models.image.ipynb #1907473f
+# %% ../../nbs/22_models.image.ipynb #ebd55141
 class ImageClassifier(nn.Module):
     "Backbone, pooling at one or several taps, and a head: normalised images in, logits out"
     def __init__(self,
@@ -33,25 +36,22 @@ class ImageClassifier(nn.Module):
         drop_rate:float=0.3, # share of features dropped before the head in training, in [0, 1)
         multilabel:bool=False, # several classes can hold at once: sigmoid instead of softmax
         flips:str="", # mirror images judged with each picture: '' none, 'h', 'v' or 'hv' (a `FlipHead`)
-        heads:int=1, # heads trained apart whose probabilities are averaged (a `HeadEnsemble`), at least 1
+        heads:int=1, # heads that say the mean of their probabilities (a `HeadEnsemble`), at least 1
+        tune:str=None, # the layer from which on the network learns, as part of the head (a `TailHead`)
     ):
         super().__init__()
         self.backbone, self.num_classes, self.multilabel = backbone, int(num_classes), bool(multilabel)
         self.pool, self.taps, self.drop_rate = pool, backbone.check_taps(taps), float(drop_rate)
         if flips not in FLIPS: raise InputError(f"flips={flips!r}: wanted one of {list(FLIPS)}")
-        known = dict(zip(backbone.tap_names, backbone.tap_channels))
-        channels = [known[t] if t in known else backbone.tap_shape(t)[0] for t in self.taps]
-        if pool == "patches":
-            places = sorted({backbone.tap_shape(t)[1:] for t in self.taps})
-            if len(places) > 1: raise InputError(f"pool='patches' needs taps of one size, {self.taps} have {places}")
-            self.width, self.pools = sum(channels) + 1, nn.ModuleList([FlattenMap()])  # of a place; else of a picture
-            self.num_features = self.width * places[0][0] * places[0][1]
-        else:
-            kinds = 1 if pool == "attention" else len(pool.split("+"))
-            self.num_features = self.width = sum(channels) * kinds
-            self.pools = nn.ModuleList([AttentionPool(c) if pool == "attention" else Pool(pool) for c in channels])
-        self.flips, self.num_features = flips, self.num_features * len(FLIPS[flips])
-        self.head = _new_head(self, heads)
+        if tune and pool == "attention": raise InputError("tune wants a pooling that does not learn: not 'attention'")
+        self.flips, self.heads, self.tune = flips, heads, tune
+        self.kept_taps, self.keeps_maps = self.taps, bool(tune) or pool == "patches"
+        pools, self.width, length = _make_pools(backbone, pool, self.taps)
+        self.head = _new_head(self, pools)
+        if tune:  # the features are the map that enters its layers
+            self.kept_taps = (_tail(self.head).entry,)
+            pools, self.width, length = _make_pools(backbone, "patches", self.kept_taps)
+        self.pools, self.num_features = pools, length * len(FLIPS[flips])
 
     def features(self,
         images:torch.Tensor, # normalised, float32 (n, 3, h, w)
@@ -60,10 +60,8 @@ class ImageClassifier(nn.Module):
         return torch.cat([self._pooled(images.flip(d) if d else images) for d in FLIPS[self.flips]], 1)
 
     def _pooled(self, images):
-        maps = self.backbone.forward_taps(images, self.taps)
-        if self.pool == "patches":
-            return self.pools[0](torch.cat(maps, 1), _inside(images, self.backbone, maps[0].shape[2:]))
-        return torch.cat([p(m) for p, m in zip(self.pools, maps)], 1)
+        maps = self.backbone.forward_taps(images, self.kept_taps)
+        return join_maps(self.pools, maps, _inside(images, self.backbone) if self.keeps_maps else None)
 
     def forward(self, images): return self.head(self.features(images))
 
@@ -83,28 +81,42 @@ class ImageClassifier(nn.Module):
     @property  # features are the same all through training
     def has_fixed_features(self) -> bool: return self.is_frozen and self.pool != "attention"
 
-# %% ../../nbs/22_models.image.ipynb #854ccaf3
-def _new_head(model, number):
-    "The head of a classifier, or several whose probabilities are averaged"
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise InputError(f"heads={number!r}: wanted a number of heads, at least 1")
+# %% ../../nbs/22_models.image.ipynb #1908bce9
+def _make_pools(backbone, pool, taps):
+    "A pooling for each tap; the width of what they give, with 'patches' of a place, and its length"
+    known = dict(zip(backbone.tap_names, backbone.tap_channels))
+    channels = [known[t] if t in known else backbone.tap_shape(t)[0] for t in taps]
+    if pool == "patches":
+        places = sorted({backbone.tap_shape(t)[1:] for t in taps})
+        if len(places) > 1: raise InputError(f"pool='patches' needs taps of one size, {taps} have {places}")
+        width = sum(channels) + 1
+        return nn.ModuleList([FlattenMap()]), width, width * places[0][0] * places[0][1]
+    width = sum(channels) * (1 if pool == "attention" else len(pool.split("+")))
+    return nn.ModuleList([AttentionPool(c) if pool == "attention" else Pool(pool) for c in channels]), width, width
+
+def _new_head(model, pools):
+    "The head of a classifier; several on one tail, or each by itself"
+    n, flips = model.heads, len(FLIPS[model.flips])
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise InputError(f"heads={n!r}: wanted a number of heads, at least 1")
     kind, size = (PatchHead, model.width - 1) if model.pool == "patches" else (Head, model.width)
-    heads = [kind(size, model.num_classes, model.drop_rate) for _ in range(number)]
-    if model.flips: heads = [FlipHead(head, len(FLIPS[model.flips])) for head in heads]
-    return heads[0] if number == 1 else HeadEnsemble(heads, model.multilabel)
+    heads = [kind(size, model.num_classes, model.drop_rate) for _ in range(n)]
+    if model.flips and not model.tune: heads = [FlipHead(head, flips) for head in heads]
+    head = heads[0] if n == 1 else HeadEnsemble(heads, model.multilabel)
+    if model.tune: head = TailHead(model.backbone, model.tune, model.taps, pools, head)
+    return FlipHead(head, flips) if model.flips and model.tune else head
+
+def _tail(head): return (head.head if isinstance(head, FlipHead) else head).tail
 
 def _is_frozen(module):
     params = list(module.parameters())
     return bool(params) and not any(p.requires_grad for p in params)
 
-def _inside(images, backbone, size):
-    "1 for places that are not all padding (`ImageRecipe.fill`), float32 (n, 1, *size)"
+def _inside(images, backbone):
+    "1 for pixels that are not padding (`ImageRecipe.fill`), float32 (n, 1, h, w)"
     mean, std = (torch.tensor(v, dtype=images.dtype).view(1, 3, 1, 1) for v in (backbone.mean, backbone.std))
     fill = (mean.clamp(0, 1) * 255).round() / 255
-    inside = ((images * std + mean - fill).abs().amax(1, keepdim=True) > 1e-3).to(images.dtype)
-    side = max(1, round(int(images.shape[2]) / int(size[0])))
-    inside = nn.functional.max_pool2d(inside, side, ceil_mode=True)
-    return inside if inside.shape[2:] == size else nn.functional.interpolate(inside, size=size)
+    return ((images * std + mean - fill).abs().amax(1, keepdim=True) > 1e-3).to(images.dtype)
 
 # %% ../../nbs/22_models.image.ipynb #38c30075
 def attention(
@@ -116,7 +128,7 @@ def attention(
     with torch.no_grad(): maps = model.backbone.forward_taps(images, model.taps)
     return [p.weights(m).detach() for p, m in zip(model.pools, maps)]
 
-# %% ../../nbs/22_models.image.ipynb #312f9275
+# %% ../../nbs/22_models.image.ipynb #b1edc8ba
 def freeze(
     model:ImageClassifier, # changed in place
     depth="frozen", # 'frozen': only the head learns; k: the last k stages too; 'full': everything
@@ -126,6 +138,7 @@ def freeze(
     last = {"frozen": 0, "full": len(parts)}.get(depth, depth)
     if isinstance(last, bool) or not isinstance(last, int) or not 0 <= last <= len(parts):
         raise InputError(f"depth={depth!r}: give 'frozen', 'full' or a number of stages from 0 to {len(parts)}")
+    if model.tune and last: raise InputError(f"depth={depth!r} and tune={model.tune!r}: give one of them")
     for i, params in enumerate(parts):
         for p in params: p.requires_grad_(i >= len(parts) - last)
     return model.train(model.training)
@@ -147,7 +160,7 @@ def param_groups(
     parts = split_params(model)
     return [dict(params=p, lr=lr * decay ** (len(parts) - 1 - i)) for i, p in enumerate(parts)]
 
-# %% ../../nbs/22_models.image.ipynb #51f933b4
+# %% ../../nbs/22_models.image.ipynb #399982c2
 def model_config(
     model:ImageClassifier, # any
 ) -> dict: # JSON values
@@ -155,7 +168,7 @@ def model_config(
     b = model.backbone
     return dict(model_name=b.model_name, img_size=b.img_size, num_classes=model.num_classes, pool=model.pool,
                 taps=list(model.taps), drop_rate=model.drop_rate, multilabel=model.multilabel, flips=model.flips,
-                heads=len(model.head.heads) if isinstance(model.head, HeadEnsemble) else 1)
+                heads=model.heads, tune=model.tune)
 
 def save_model(
     model:ImageClassifier, # what to store

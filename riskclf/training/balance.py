@@ -15,7 +15,7 @@ from ..data.splits import grouped_folds
 from ..models.image import ImageClassifier
 from .heads import fit_head, head_logits
 
-# %% ../../nbs/33c_training.balance.ipynb #15685a6d
+# %% ../../nbs/33c_training.balance.ipynb #dc794026
 def out_of_fold(
     head:nn.Module, # of an `ImageClassifier`, left as it is
     df, # rows with item, label, group
@@ -24,13 +24,15 @@ def out_of_fold(
     recipe="default", # name, or dictionary as in `RECIPES`
     folds:int=5, # grouped parts, each judged by a head trained on the others
     seed:int=0, # of folds and heads
+    rows=None, # the rows that take part, int (k,); all by default
     **changes, # keys of the recipe to change
-) -> np.ndarray: # logits, float64 (n, C)
+) -> np.ndarray: # logits, float64 (k, C)
     "Each row judged by a head that has not seen its group"
-    logits = np.full((len(df), len(scale)), np.nan)
-    for k, (train, test) in enumerate(grouped_folds(df, folds, seed=seed)):
-        judge = fit_head(head, df, features, train, scale, recipe, seed + k, **changes)
-        logits[test] = head_logits(judge, features, test)
+    rows = np.arange(len(df)) if rows is None else np.asarray(rows)
+    logits = np.full((len(rows), len(scale)), np.nan)
+    for k, (train, test) in enumerate(grouped_folds(df.iloc[rows], folds, seed=seed)):
+        judge = fit_head(head, df, features, rows[train], scale, recipe, seed + k, **changes)
+        logits[test] = head_logits(judge, features, rows[test])
     return logits
 
 # %% ../../nbs/33c_training.balance.ipynb #595250e5

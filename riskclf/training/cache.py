@@ -104,16 +104,19 @@ def get(self:FeatureCache,
     keys, # bytes; one may stand there twice
     dim:int, # length D of a vector
     dtype=np.float32, # of the answer; np.float16 takes half the memory
-): # float (n, D) with NaN where nothing was found, and bool (n,)
+    out:np.ndarray=None, # float (m, D) to write into, a new one full of NaN by default
+    rows=None, # where each key goes in `out`, int (n,)
+): # float (n, D) with NaN where nothing was found, or `out`; and bool (n,)
     "Look vectors up"
     keys = list(keys)
-    features, found = np.full((len(keys), dim), np.nan, dtype), np.zeros(len(keys), bool)
-    for name, rows in self._where(keys).items():
+    if out is None: out, rows = np.full((len(keys), dim), np.nan, dtype), np.arange(len(keys))
+    found = np.zeros(len(keys), bool)
+    for name, places in self._where(keys).items():
         shard = self._read(name, dim)
         if shard is None: continue
-        at, place = np.array(rows).T
-        features[at], found[at] = shard[place], True
-    return features, found
+        at, place = np.array(places).T
+        out[np.asarray(rows)[at]], found[at] = shard[place], True
+    return out, found
 
 @patch
 def _where(self:FeatureCache, keys):

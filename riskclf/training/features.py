@@ -86,9 +86,10 @@ class FeatureExtractor:
         if (why := cache_obstacle(model)): raise InputError(f"features cannot be computed once: {why}")
         self.model, self.recipe, self.batch_size = model, recipe, int(batch_size)
         self.num_threads, self.module = num_threads or threads(), graph_module(model, recipe, "features")
-        self.dtype = np.float16 if model.pool == "patches" else np.float32  # of what is kept
+        self.dtype = np.float16 if model.keeps_maps else np.float32  # of what is kept
         self.identity = dict(format=1, network=model.backbone.model_name, weights=weight_hash(model.backbone),
-                             taps=list(model.taps), pool=model.pool, flips=model.flips, recipe=recipe.id,
+                             taps=list(model.kept_taps), pool="patches" if model.keeps_maps else model.pool,
+                             flips=model.flips, recipe=recipe.id,
                              decoder=DECODER, precision="fp32", batch=self.batch_size, cpu=cpu_flags())
         if self.dtype == np.float16: self.identity["kept"] = "fp16"
         self.runtime = self._run = None
@@ -312,25 +313,27 @@ def _probes(df, recipe, number=32):
 def cached_features(
     df, # manifest with `item`, `path`; `sha256` and `status` of `check_files` spare work
     extractor:FeatureExtractor, # made from model and recipe; gets a runtime from the first pictures if it has none
-    views:int=1, # views of each item: itself, and views - 1 augmented ones
+    views=1, # views of each item, int, or int (n,): itself, and views - 1 augmented ones
     augment="none", # preset or specification of `data.images.augment` for the views after the first
     cache:FeatureCache=None, # where features are kept, None to keep none
     seed:int=0, # of the augmented views
-) -> FeatureSet: # features float32, of maps float16, (n, views, D); NaN where errors (item to reason) has the item
+) -> FeatureSet: # features float32, of maps float16, (n, most views, D); NaN for views not asked for, and in `errors`
     "Features of all items, from the cache where it has them; `InputError` when no file can be read"
-    if views < 1: raise InputError(f"views is {views}, wanted at least 1: the first is the picture itself")
+    if np.min(views) < 1: raise InputError(f"views is {views}, wanted at least 1: the first is the picture itself")
     spec, dim, errors = augment_spec(augment), extractor.model.num_features, {}
+    wanted = np.broadcast_to(views, len(df))[:, None] > np.arange(views := int(np.max(views)))
     hashes = file_hashes(df)
     if extractor.runtime is None:
         choose_runtime(extractor, lambda: _probes(df, extractor.recipe), cache)
     settings, variation = hash_json(extractor.settings), f"{augment_id(spec)} {seed}"
     keys = [_view_keys(settings, h, views, variation) for h in hashes]
-    flat = [k for row in keys for k in row]
-    if cache is not None: features, found = cache.get(flat, dim, extractor.dtype)
-    else: features, found = np.full((len(flat), dim), np.nan, extractor.dtype), np.zeros(len(flat), bool)
-    jobs = _jobs(df, hashes, keys, ~found.reshape(len(df), views), seed, errors)
+    features, found = np.full((len(df)*views, dim), np.nan, extractor.dtype), ~wanted
+    asked = {int(i): keys[i // views][i % views] for i in np.flatnonzero(wanted)}
+    if cache is not None:
+        found[wanted] = cache.get(asked.values(), dim, extractor.dtype, features, list(asked))[1]
+    jobs = _jobs(df, hashes, keys, ~found, seed, errors)
     places, computed = {}, 0
-    for i, k in enumerate(flat): places.setdefault(k, []).append(i)
+    for i, k in asked.items(): places.setdefault(k, []).append(i)
     with contextlib.closing(_compute(jobs, extractor, spec, cache, errors)) as pieces:
         for done, rows in pieces:
             for k, row in zip(done, rows): features[places[k]] = row

@@ -20,6 +20,7 @@ from ..core import InputError, Predictions, RiskScale
 from ..data.images import augment_spec
 from ..models.heads import HeadEnsemble
 from ..models.image import ImageClassifier
+from ..models.tails import TailHead
 from .cache import FeatureCache
 from .features import FeatureExtractor, FeatureSet, cache_obstacle, cached_features
 from .learner import build_model, fit, make_learner, recipe_steps, with_labels
@@ -70,7 +71,7 @@ class FeatureLoader(DataLoader):
             rows = order[i:i+self.bs]
             yield x[self.dataset.rows[rows], view[rows]], y[rows]
 
-# %% ../../nbs/33b_training.heads.ipynb #20e57f50
+# %% ../../nbs/33b_training.heads.ipynb #c92c3eae
 def training_features(
     df, # manifest with `item`, `path` and `split`
     extractor:FeatureExtractor, # from model and recipe
@@ -80,15 +81,7 @@ def training_features(
     seed:int=0, # of the augmented views
 ) -> FeatureSet: # float (n, views, D); NaN for files that cannot be read, and for augmented views outside train
     "Features for a training run: all views of train, view 0 of the rest"
-    train = (df["split"] == "train").to_numpy()
-    features = np.full((len(df), views, extractor.model.num_features), np.nan, extractor.dtype)
-    errors, computed = {}, 0
-    for rows, number in ((train, views), (~train, 1)):
-        if not rows.any(): continue
-        part = cached_features(df[rows], extractor, number, augment, cache, seed)
-        features[rows, :number] = part.features
-        errors, computed = errors | part.errors, computed + part.computed
-    return FeatureSet(features, errors, computed, extractor.settings)
+    return cached_features(df, extractor, np.where(df["split"] == "train", views, 1), augment, cache, seed)
 
 def readable(
     features:np.ndarray, # float (n, views, D), from `training_features`
@@ -181,6 +174,8 @@ def fresh_head(
     head = copy.deepcopy(head)
     for m in head.modules():
         if hasattr(m, "reset_parameters"): m.reset_parameters()
+    for m in head.modules():
+        if isinstance(m, TailHead): m.restart()
     return head
 
 def _head_rows(df, train, number):

@@ -148,6 +148,9 @@ class ClassLoss(nn.Module):
         return targets*(1-self.label_smoothing) + self.label_smoothing/2
 
     def forward(self, logits, targets):
+        if logits.ndim == 3:  # of several heads
+            number, logits = logits.shape[1], logits.flatten(0, 1)
+            targets = targets.repeat_interleave(number, 0)
         if self.weights is not None and len(self.weights) != logits.shape[1]:
             raise InputError(f"{len(self.weights)} class weights for a model with {logits.shape[1]} outputs")
         more = {"gamma": self.gamma} if self.name == "focal" else {}
