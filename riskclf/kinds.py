@@ -39,8 +39,8 @@ def without_warnings():
     with warnings.catch_warnings(record=True): yield
 
 def _balance(model, df, features, scale, recipe, seed, changes):
-    "Move the cut between the classes to where out-of-fold predictions want it; not where layers learn, for want of time"
-    if model.tune: return
+    "Move the cut between the classes to where out-of-fold predictions want it"
+    if model.tune: return  # several trainings more, of minutes each
     with without_warnings():
         from riskclf.training.balance import add_bias, balance_bias, out_of_fold
         from riskclf.training.heads import readable

@@ -208,7 +208,7 @@ class FlipHead(nn.Module):
 
 # %% ../../nbs/21b_models.heads.ipynb #ab42d435
 class HeadEnsemble(nn.Module):
-    "Heads that say the mean of their probabilities (of labels that can hold at once, of their logits); in training each by itself"
+    "Heads that say the mean of their probabilities (labels that can hold at once: of logits); in training each of them"
     def __init__(self,
         heads, # `Head`, `PatchHead` or `FlipHead`, at least one, all for the same features and classes
         multilabel:bool=False, # several classes can hold at once

@@ -11,11 +11,10 @@ import copy
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils import parameters_to_vector
 
 from ..core import InputError
 from .backbones import Backbone
-from .heads import FlattenMap, join_maps, shrink_inside
+from .heads import join_maps
 
 # %% ../../nbs/21c_models.tails.ipynb #5a9cfcc7
 def _watch(backbone, taps, layer):
@@ -43,9 +42,9 @@ def entry_map(
     layer:str, # name of a layer of it
 ) -> str: # a tap of the backbone
     "The layer whose map enters another one; `InputError` when there is no such layer or nothing like a map enters it"
-    if not isinstance(backbone, Backbone): raise InputError(f"{backbone.model_name}: one network can be cut, not several")
+    if not isinstance(backbone, Backbone): raise InputError(f"{backbone.model_name}: one network is cut, not several")
     backbone.check_taps(layer)
-    if layer in backbone.tap_names: raise InputError(f"{layer!r} is a map: give a layer, such as 'blocks.3' or 'layer3'")
+    if layer in backbone.tap_names: raise InputError(f"{layer!r} is a map: give a layer, such as 'blocks.3'")
     names = _watch(backbone, (layer,), layer)[1]
     if not names: raise InputError(f"{backbone.model_name} cannot be cut before {layer!r}: what enters it is not the "
                                    "map of another layer; give a whole block, such as 'blocks.3' or 'layer3'")
@@ -85,7 +84,7 @@ class Tail(nn.Module):
             try: got = self(enters[0])
             except (RuntimeError, ValueError, AttributeError, IndexError) as e:
                 return f"the rest does not run by itself ({str(e).splitlines()[0]})"
-        same = [a.shape == b.shape and bool(((a - b).abs().max() < 1e-4 * (1 + b.abs().max()))) for a, b in zip(got, want)]
+        same = (a.shape == b.shape and (a - b).abs().max() < 1e-4 * (1 + b.abs().max()) for a, b in zip(got, want))
         return "" if all(same) else "the rest by itself does not give what the whole network gives"
 
     def train(self, mode=True):
@@ -130,8 +129,8 @@ class TailHead(nn.Module):
     ):
         "Let the head take its statistics"
         chosen = np.sort(np.random.default_rng(0).permutation(len(features))[:most])
-        with torch.no_grad():
-            parts = [self.features(torch.as_tensor(features[part])) for part in np.array_split(chosen, -(-len(chosen)//32))]
+        parts = np.array_split(chosen, -(-len(chosen)//32))
+        with torch.no_grad(): parts = [self.features(torch.as_tensor(features[part])) for part in parts]
         self.head.set_stats(torch.cat(parts))
 
     def forward(self, rows): return self.head(self.features(rows))
