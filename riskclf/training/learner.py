@@ -382,8 +382,9 @@ def recipe_steps(
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             raise InputError(f"unknown recipe key {key!r}{f', did you mean {near[0]!r}?' if near else ''}")
-    if settings.get("heads", 1) != 1 and (settings.get("head") or settings.get("network")):
-        raise InputError(f"heads={settings['heads']!r} is for recipes of pictures; videos have one head")
+    for key, plain in (("heads", 1), ("tune", None)):
+        if settings.get(key, plain) != plain and (settings.get("head") or settings.get("network")):
+            raise InputError(f"{key}={settings[key]!r} is for pictures; recipes of videos have one head of their own")
     return {step: {k: settings[k] for k in keys if k in settings} for step, keys in _KEYS.items()}
 
 # %% ../../nbs/32_training.learner.ipynb #2ab907aa
