@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from .core import InputError, Predictions, RiskScale
+from .core import InputError, Predictions, RiskScale, progress
 from .data.checks import is_video
 from .data.splits import grouped_folds
 from .evaluation.intervals import (
@@ -223,7 +223,8 @@ def _judge_all(bench, folds, seed):
     folds = min(folds, bench.df.groupby("label")["group"].nunique().min())
     if folds < 2: raise InputError("a class has a single group: there is no fold to judge it from")
     logits = np.zeros((len(bench.df), len(bench.scale)))
-    for k, (train, test) in enumerate(grouped_folds(bench.df, folds, seed=seed)):
+    parts = list(grouped_folds(bench.df, folds, seed=seed))
+    for k, (train, test) in enumerate(progress(parts, desc="folds")):  # of heads seconds, of layers that learn minutes
         logits[test] = bench.logits(train, test, seed + k)[0]
     return logits
 
@@ -235,9 +236,12 @@ def estimate_clear(
     seed:int=0, # of folds and heads
 ) -> dict: # as `estimate_threshold`: kind 'estimate', threshold, n_units, statement, ...
     "Where a clear-threshold about lies, from out-of-fold scores of heads; never a certificate"
-    with without_warnings(): from riskclf.training.balance import balance_bias
+    with without_warnings():
+        from riskclf.training.balance import balance_bias
+        from riskclf.training.learner import recipe_steps
     logits = _judge_all(bench, folds, seed)
-    probs = _softmax(logits + balance_bias(logits, bench.targets))
+    has_bias = not recipe_steps(bench.recipe, **bench.changes)["model"].get("tune")  # as the model that ships
+    probs = _softmax(logits + balance_bias(logits, bench.targets) if has_bias else logits)
     preds = Predictions.make(bench.scale, probs, bench.targets, bench.df["item"], bench.df["group"], "valid")
     return estimate_threshold(preds, max_miss_rate, unit)
 

@@ -108,7 +108,7 @@ def feature_dls(
     for split in ("train", "valid"):
         rows, is_train = np.flatnonzero(good & (df["split"] == split).to_numpy()), split == "train"
         mine = FeatureRows(features, targets[rows], df["item"].iloc[rows], rows)
-        size = batch_size if is_train else max(1, min(1024, int(1e8) // features[0, 0].size))
+        size = batch_size if is_train else max(1, min(1024, int(2.5e7) // features[0, 0].size))  # maps are large
         loaders.append(FeatureLoader(mine, size, is_train, seed))
     dls = DataLoaders(*loaders, device=torch.device("cpu"))
     dls.notes, dls.scale = notes, scale
