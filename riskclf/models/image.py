@@ -23,7 +23,7 @@ from .graph import Graph, load_openvino
 from riskclf.models.heads import (
     FLIPS, AttentionPool, FlattenMap, FlipHead, Head, HeadEnsemble, PatchHead, Pool, join_maps,
 )
-from .tails import TailHead
+from .tails import TailHead, entry_map
 
 # %% ../../nbs/22_models.image.ipynb #ebd55141
 class ImageClassifier(nn.Module):
@@ -49,7 +49,7 @@ class ImageClassifier(nn.Module):
         pools, self.width, length = _make_pools(backbone, pool, self.taps)
         self.head = _new_head(self, pools)
         if tune:  # the features are the map that enters its layers
-            self.kept_taps = (_tail(self.head).entry,)
+            self.kept_taps = (entry_map(backbone, tune),)
             pools, self.width, length = _make_pools(backbone, "patches", self.kept_taps)
         self.pools, self.num_features = pools, length * len(FLIPS[flips])
 
@@ -105,8 +105,6 @@ def _new_head(model, pools):
     head = heads[0] if n == 1 else HeadEnsemble(heads, model.multilabel)
     if model.tune: head = TailHead(model.backbone, model.tune, model.taps, pools, head)
     return FlipHead(head, flips) if model.flips and model.tune else head
-
-def _tail(head): return (head.head if isinstance(head, FlipHead) else head).tail
 
 def _is_frozen(module):
     params = list(module.parameters())

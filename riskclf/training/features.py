@@ -286,14 +286,16 @@ def _jobs(df, hashes, keys, missing, seed, errors):
     "One job a file that lacks a view; files that cannot be opened or are known to be bad go into `errors`"
     bad = (df["status"] == "bad").tolist() if "status" in df else [False] * len(df)
     reasons = df["reason"].tolist() if "reason" in df else [None] * len(df)
-    jobs, seen = [], set()
+    jobs, seen, lacks = [], set(), {}
+    for sha256, row in zip(hashes, missing):  # copies of a file may ask for different views of it
+        if isinstance(sha256, str): lacks[sha256] = lacks.get(sha256, False) | row
     defects = df["defect"].tolist() if "defect" in df else [None] * len(df)
     for i, (path, sha256) in enumerate(zip(df["path"], hashes)):
         if isinstance(sha256, OSError): errors[i] = f"cannot be opened: {sha256.strerror}"
         elif bad[i]: errors[i] = str(reasons[i] or "bad file")
-        elif sha256 not in seen and missing[i].any():
+        elif sha256 not in seen and lacks[sha256].any():
             seen.add(sha256)
-            views = np.flatnonzero(missing[i]).tolist()
+            views = np.flatnonzero(lacks[sha256]).tolist()
             mine = [keys[i][v] for v in views]
             jobs.append(_Job(i, path, view_seed(sha256, seed), views, mine, defects[i], sha256))
     return jobs
@@ -321,14 +323,15 @@ def cached_features(
     "Features of all items, from the cache where it has them; `InputError` when no file can be read"
     if np.min(views) < 1: raise InputError(f"views is {views}, wanted at least 1: the first is the picture itself")
     spec, dim, errors = augment_spec(augment), extractor.model.num_features, {}
-    wanted = np.broadcast_to(views, len(df))[:, None] > np.arange(views := int(np.max(views)))
+    most = int(np.max(views))
+    wanted = np.broadcast_to(views, len(df))[:, None] > np.arange(most)
     hashes = file_hashes(df)
     if extractor.runtime is None:
         choose_runtime(extractor, lambda: _probes(df, extractor.recipe), cache)
     settings, variation = hash_json(extractor.settings), f"{augment_id(spec)} {seed}"
-    keys = [_view_keys(settings, h, views, variation) for h in hashes]
-    features, found = np.full((len(df)*views, dim), np.nan, extractor.dtype), ~wanted
-    asked = {int(i): keys[i // views][i % views] for i in np.flatnonzero(wanted)}
+    keys = [_view_keys(settings, h, most, variation) for h in hashes]
+    features, found = np.full((len(df)*most, dim), np.nan, extractor.dtype), ~wanted
+    asked = {int(i): keys[i // most][i % most] for i in np.flatnonzero(wanted)}
     if cache is not None:
         found[wanted] = cache.get(asked.values(), dim, extractor.dtype, features, list(asked))[1]
     jobs = _jobs(df, hashes, keys, ~found, seed, errors)
@@ -340,8 +343,8 @@ def cached_features(
             computed += len(done)
     failed = {hashes[i]: reason for i, reason in errors.items()}
     errors |= {i: failed[h] for i, h in enumerate(hashes) if h in failed}  # copies of a bad file
-    for i in errors: features[i*views:(i+1)*views] = np.nan
+    for i in errors: features[i*most:(i+1)*most] = np.nan
     if len(errors) == len(df): raise InputError(f"none of the {len(df)} files can be read; the first: {errors.get(0)}")
     items = df["item"].astype(str).tolist()
-    return FeatureSet(features.reshape(len(df), views, dim), {items[i]: errors[i] for i in sorted(errors)},
+    return FeatureSet(features.reshape(len(df), most, dim), {items[i]: errors[i] for i in sorted(errors)},
                       computed, extractor.settings)

@@ -148,13 +148,13 @@ class ClassLoss(nn.Module):
         return targets*(1-self.label_smoothing) + self.label_smoothing/2
 
     def forward(self, logits, targets):
-        if logits.ndim == 3:  # of several heads
-            number, logits = logits.shape[1], logits.flatten(0, 1)
-            targets = targets.repeat_interleave(number, 0)
+        heads = logits.shape[1] if logits.ndim == 3 else 1  # each learns by itself: the loss of an item is their mean
+        if logits.ndim == 3: logits, targets = logits.flatten(0, 1), targets.repeat_interleave(heads, 0)
         if self.weights is not None and len(self.weights) != logits.shape[1]:
             raise InputError(f"{len(self.weights)} class weights for a model with {logits.shape[1]} outputs")
         more = {"gamma": self.gamma} if self.name == "focal" else {}
         loss = _LOSSES[self.name](logits, self._targets(logits, targets), self.weights, **more)
+        loss = loss.reshape(-1, heads).mean(dim=1)
         return loss.mean() if self.reduction == "mean" else loss.sum() if self.reduction == "sum" else loss
 
     def activation(self, logits): return logits.sigmoid() if self.name == "bce" else logits.softmax(dim=-1)
