@@ -187,12 +187,19 @@ def from_dict(
     "The scale that `to_dict` described"
     return cls(**d)
 
-# %% ../nbs/00_core.ipynb #16f04782
+# %% ../nbs/00_core.ipynb #80a9cac1
 _SAFE_NAMES = ("safe", "normal", "stable", "sharp", "free", "good", "ok", "negative")
+_PROTECTS = ("helmet", "hat", "mask", "vest", "glove", "goggle", "glass", "glasse", "ppe", "harness", "belt", "jacket",
+             "boot", "shoe", "suit", "gear", "guard", "shield", "protection", "safety", "rail", "respirator", "apron",
+             "muff", "cover", "fence", "barrier", "permit", "badge", "license", "licence", "seal", "strap", "extinguisher")
 
+def _words(name): return name.lower().replace("-", "_").replace(" ", "_").split("_")
+def _lacks(name):
+    first, *rest = _words(name)
+    return first == "no" and any(w.endswith(p) or w.endswith(p + "s") for w in rest for p in _PROTECTS)
 def _is_safe_name(name):
-    n = name.lower().replace("-", "_").replace(" ", "_")
-    return n in _SAFE_NAMES or n.startswith(("no_", "non_", "not_"))
+    first, *rest = _words(name)
+    return first in _SAFE_NAMES and not rest or first == "no" and bool(rest) and not _lacks(name)
 
 def guess_scale(
     names, # class names in any order
@@ -200,7 +207,7 @@ def guess_scale(
     ordered:bool=True, # as in `RiskScale`
 ) -> RiskScale: # the safe class first, the others behind it in alphabetical order
     "A scale from well-known names (safe, normal, stable, no_*, ...); `InputError` with the line to type for others"
-    names = sorted(set(map(str, names)))
+    names = sorted(set(map(str, names)), key=lambda n: (_lacks(n), n))
     if names == ["critical", "stable", "terminal"]: return RiskScale(["stable", "critical", "terminal"], alarm_from)
     safe = [n for n in names if _is_safe_name(n)]
     if len(safe) != 1 or (len(names) > 2 and ordered and alarm_from != "none"):
@@ -237,7 +244,7 @@ def severity(
     at_least = probs[:, ::-1].cumsum(axis=1)[:, ::-1]  # column k is P(level >= k)
     return np.clip(at_least[:, 1:].sum(axis=1) / (scale.num_classes - 1), 0, 1)
 
-# %% ../nbs/00_core.ipynb #7eb1c824
+# %% ../nbs/00_core.ipynb #85480a04
 def _check_targets(frame, scale):
     if "target" not in frame: frame["target"] = None
     known = frame["target"].notna()
@@ -245,6 +252,15 @@ def _check_targets(frame, scale):
     strange = sorted(set(map(str, frame.loc[known, "target"])) - set(scale.names))
     if strange: raise InputError(f"column target holds {strange[:3]}, which are not on the scale {list(scale.names)}")
     frame.loc[known, "target"] = frame.loc[known, "target"].astype(str)
+
+def _check_labels(frame, scale):
+    import pandas as pd
+    for c in (f"target_{n}" for n in scale.names):
+        if c not in frame: continue
+        values = pd.to_numeric(frame[c], errors="coerce")
+        if (strange := frame.loc[frame[c].notna() & ~values.isin([0, 1]), c]).size:
+            raise InputError(f"column {c} holds {str(strange.iloc[0])!r}: wanted 0 or 1, or nothing where it is not known")
+        frame[c] = values
 
 def _check_frame(frame, scale):
     "What every chapter may rely on, checked at the door"
@@ -257,7 +273,10 @@ def _check_frame(frame, scale):
     if (twice := frame.loc[frame.duplicated(rows), "item"].tolist()):
         raise InputError(f"{len(twice)} rows repeat an item, for example {twice[0]!r}: "
                          "give each item one row, or a `window` column")
-    probs = frame[columns].to_numpy(dtype=np.float64)
+    try: probs = frame[columns].to_numpy(dtype=np.float64)
+    except (TypeError, ValueError):  # text that is no number counts as missing
+        import pandas as pd
+        probs = frame[columns].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
     bad = ~(np.isfinite(probs) & (probs >= -1e-6) & (probs <= 1 + 1e-6)).all(axis=1)
     if bad.any():
         raise InputError(f"{bad.sum()} rows have a probability that is missing or outside 0 to 1, "
@@ -269,7 +288,7 @@ def _check_frame(frame, scale):
     if "group" not in frame: frame["group"] = frame["item"]
     frame["group"] = frame["group"].where(frame["group"].notna(), frame["item"]).astype(str)
     if "split" not in frame: frame["split"] = "test"
-    if not scale.multilabel: _check_targets(frame, scale)
+    (_check_labels if scale.multilabel else _check_targets)(frame, scale)
     return frame
 
 class Predictions:
@@ -295,13 +314,22 @@ class Predictions:
     @property
     def groups(self) -> np.ndarray: return self.frame["group"].to_numpy(dtype=str)
 
-# %% ../nbs/00_core.ipynb #63dc44e8
+# %% ../nbs/00_core.ipynb #6f9332da
+def _label_targets(preds):
+    columns = [f"target_{c}" for c in preds.scale.names]
+    if (missing := [c for c in columns if c not in preds.frame]):
+        raise InputError(f"predictions lack the columns {missing}: what is true of the items is not known")
+    if (unknown := preds.frame[columns].isna().any(axis=1)).any():
+        raise InputError(f"{unknown.sum()} rows have an empty {' or '.join(columns)}, the first is "
+                         f"{preds.frame['item'][unknown.argmax()]!r}: label them, or leave these rows out")
+    return preds.frame[columns].to_numpy(dtype=np.int64)
+
 @patch(as_prop=True)
 def targets(
     self:Predictions,
 ) -> np.ndarray: # int64 (n,), class index, -1 unknown; (n, C) of 0 and 1 when the scale is multilabel
-    "True classes"
-    if self.scale.multilabel: return self.frame[[f"target_{c}" for c in self.scale.names]].to_numpy(dtype=np.int64)
+    "True classes; with several labels `InputError` where one is not known"
+    if self.scale.multilabel: return _label_targets(self)
     place = {n: i for i, n in enumerate(self.scale.names)}
     return np.array([place.get(t, -1) for t in self.frame["target"]], dtype=np.int64)
 
@@ -401,21 +429,41 @@ def load_predictions(
         scale = RiskScale.from_dict(about["scale"]) if "scale" in about else guess_scale(names)
     return Predictions(frame, scale, {"independence": "declared", **about.get("meta", {})})
 
-# %% ../nbs/00_core.ipynb #9e5123de
+# %% ../nbs/00_core.ipynb #adf2c184
+def _item_labels(preds):
+    "Each label that one of the windows of an item has; empty where none has it and one is not known"
+    columns = [c for c in (f"target_{n}" for n in preds.scale.names) if c in preds.frame]
+    known = preds.frame[columns].astype(float).fillna(0.5).groupby(preds.frame["item"], sort=False).max()
+    return known.where(known != 0.5)
+
+def _item_targets(preds):
+    "The most severe class of the windows of an item; None where it is not known"
+    scale, place = preds.scale, preds.targets
+    rank = place if scale.ordered else scale.alarm[place].astype(int)
+    above = float(rank.max(initial=0) + 1) if not scale.has_alarm else (scale.alarm.argmax() if scale.ordered else 1)
+    frame = preds.frame[["item", "target"]].assign(rank=np.where(place < 0, above - 0.5, rank))
+    frame = frame[frame["rank"] == frame.groupby("item")["rank"].transform("max")].drop_duplicates(["item", "target"])
+    if (several := frame.loc[frame["item"].duplicated(), "item"]).size:
+        classes = sorted(map(str, frame.loc[frame["item"] == several.iloc[0], "target"]))
+        raise InputError(f"the windows of {several.iloc[0]!r} have the classes {classes}, of which none is the more severe: "
+                         "give its rows one target, or order the classes")
+    return frame.set_index("item")[["target"]]
+
 def reduce_windows(
     preds:Predictions, # rows with a `window` column, or items already
-    how:str="max", # 'max': the window with the highest risk speaks for the item; 'mean': average probabilities
-) -> Predictions: # one row an item, in the order in which items first appear
-    "Predictions of windows reduced to items; `InputError` for an unknown `how`"
+    how:str="max", # 'max': the window with the highest risk (of each label) speaks for the item; 'mean': average probabilities
+) -> Predictions: # one row an item, in the order in which items first appear; `target` is the most severe of its windows
+    "Predictions of windows reduced to items; `InputError` for an unknown `how`, or two unsafe types in one item"
     if how not in ("max", "mean"): raise InputError(f"how is {how!r}, wanted 'max' or 'mean'")
     if "window" not in preds.frame: return preds
-    columns = [f"prob_{c}" for c in preds.scale.names]
-    risk = preds.risk if preds.risk.ndim == 1 else preds.risk.max(axis=1)
-    frame = preds.frame.assign(_risk=risk)
+    columns, several = [f"prob_{c}" for c in preds.scale.names], preds.scale.multilabel
+    frame = preds.frame.assign(_risk=preds.risk.max(axis=1) if several else preds.risk)
     order = frame.drop_duplicates("item")["item"]
     riskiest = frame.sort_values("_risk", kind="stable", ascending=False).drop_duplicates("item")
-    one = riskiest.set_index("item").loc[order]
-    if how == "mean": one[columns] = frame.groupby("item")[columns].mean().loc[order]
+    one, items = riskiest.set_index("item").loc[order], frame.groupby("item")[columns]
+    if several or how == "mean": one[columns] = (items.mean() if how == "mean" else items.max()).loc[order]
+    true = (_item_labels if several else _item_targets)(preds).loc[order]
+    one[true.columns] = true
     one = one.reset_index().drop(columns=["_risk", "window", "start_s", "end_s"], errors="ignore")
     return Predictions(one, preds.scale, preds.meta)
 
