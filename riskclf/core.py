@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['ACTIONS', 'InputError', 'threads', 'sha256_bytes', 'sha256_file', 'hash_json', 'new_id', 'atomic_path', 'write_json',
            'read_json', 'progress', 'RiskScale', 'guess_scale', 'risk_score', 'severity', 'Predictions',
-           'save_predictions', 'load_predictions', 'reduce_windows', 'Decision']
+           'save_predictions', 'load_predictions', 'Decision']
 
-# %% ../nbs/00_core.ipynb #582bc903
+# %% ../nbs/00_core.ipynb #8ad8539c
 import contextlib
 import hashlib
 import json
 import os
+import re
 import sys
 import time
 import uuid
@@ -187,19 +188,15 @@ def from_dict(
     "The scale that `to_dict` described"
     return cls(**d)
 
-# %% ../nbs/00_core.ipynb #80a9cac1
+# %% ../nbs/00_core.ipynb #1a62a810
 _SAFE_NAMES = ("safe", "normal", "stable", "sharp", "free", "good", "ok", "negative")
-_PROTECTS = ("helmet", "hat", "mask", "vest", "glove", "goggle", "glass", "glasse", "ppe", "harness", "belt", "jacket",
-             "boot", "shoe", "suit", "gear", "guard", "shield", "protection", "safety", "rail", "respirator", "apron",
-             "muff", "cover", "fence", "barrier", "permit", "badge", "license", "licence", "seal", "strap", "extinguisher")
+_LACKS = re.compile(r"no_.*(helmet|hat|mask|vest|glove|goggle|glass|ppe|harness|belt|jacket|boot|shoe|suit|gear|guard|"
+                    r"shield|protection|safety|rail|respirator|apron|muff|cover|fence|barrier|permit|seal|strap|extinguisher)(e?s)?")
 
-def _words(name): return name.lower().replace("-", "_").replace(" ", "_").split("_")
-def _lacks(name):
-    first, *rest = _words(name)
-    return first == "no" and any(w.endswith(p) or w.endswith(p + "s") for w in rest for p in _PROTECTS)
+def _plain(name): return name.lower().replace("-", "_").replace(" ", "_")
 def _is_safe_name(name):
-    first, *rest = _words(name)
-    return first in _SAFE_NAMES and not rest or first == "no" and bool(rest) and not _lacks(name)
+    n = _plain(name)
+    return n in _SAFE_NAMES or n.startswith("no_") and not _LACKS.fullmatch(n)
 
 def guess_scale(
     names, # class names in any order
@@ -207,7 +204,7 @@ def guess_scale(
     ordered:bool=True, # as in `RiskScale`
 ) -> RiskScale: # the safe class first, the others behind it in alphabetical order
     "A scale from well-known names (safe, normal, stable, no_*, ...); `InputError` with the line to type for others"
-    names = sorted(set(map(str, names)), key=lambda n: (_lacks(n), n))
+    names = sorted(set(map(str, names)), key=lambda n: (bool(_LACKS.fullmatch(_plain(n))), n))
     if names == ["critical", "stable", "terminal"]: return RiskScale(["stable", "critical", "terminal"], alarm_from)
     safe = [n for n in names if _is_safe_name(n)]
     if len(safe) != 1 or (len(names) > 2 and ordered and alarm_from != "none"):
@@ -244,7 +241,7 @@ def severity(
     at_least = probs[:, ::-1].cumsum(axis=1)[:, ::-1]  # column k is P(level >= k)
     return np.clip(at_least[:, 1:].sum(axis=1) / (scale.num_classes - 1), 0, 1)
 
-# %% ../nbs/00_core.ipynb #85480a04
+# %% ../nbs/00_core.ipynb #940a3138
 def _check_targets(frame, scale):
     if "target" not in frame: frame["target"] = None
     known = frame["target"].notna()
@@ -254,13 +251,9 @@ def _check_targets(frame, scale):
     frame.loc[known, "target"] = frame.loc[known, "target"].astype(str)
 
 def _check_labels(frame, scale):
-    import pandas as pd
-    for c in (f"target_{n}" for n in scale.names):
-        if c not in frame: continue
-        values = pd.to_numeric(frame[c], errors="coerce")
-        if (strange := frame.loc[frame[c].notna() & ~values.isin([0, 1]), c]).size:
-            raise InputError(f"column {c} holds {str(strange.iloc[0])!r}: wanted 0 or 1, or nothing where it is not known")
-        frame[c] = values
+    for c in frame.columns.intersection([f"target_{n}" for n in scale.names]):
+        if (strange := frame.loc[frame[c].notna() & ~frame[c].isin([0, 1]), c]).size:
+            raise InputError(f"{c} holds {str(strange.iloc[0])!r}: wanted 0 or 1, or nothing where that is not known")
 
 def _check_frame(frame, scale):
     "What every chapter may rely on, checked at the door"
@@ -314,22 +307,18 @@ class Predictions:
     @property
     def groups(self) -> np.ndarray: return self.frame["group"].to_numpy(dtype=str)
 
-# %% ../nbs/00_core.ipynb #6f9332da
-def _label_targets(preds):
-    columns = [f"target_{c}" for c in preds.scale.names]
-    if (missing := [c for c in columns if c not in preds.frame]):
-        raise InputError(f"predictions lack the columns {missing}: what is true of the items is not known")
-    if (unknown := preds.frame[columns].isna().any(axis=1)).any():
-        raise InputError(f"{unknown.sum()} rows have an empty {' or '.join(columns)}, the first is "
-                         f"{preds.frame['item'][unknown.argmax()]!r}: label them, or leave these rows out")
-    return preds.frame[columns].to_numpy(dtype=np.int64)
-
+# %% ../nbs/00_core.ipynb #02f212e2
 @patch(as_prop=True)
 def targets(
     self:Predictions,
 ) -> np.ndarray: # int64 (n,), class index, -1 unknown; (n, C) of 0 and 1 when the scale is multilabel
     "True classes; with several labels `InputError` where one is not known"
-    if self.scale.multilabel: return _label_targets(self)
+    if self.scale.multilabel:
+        labels = self.frame.reindex(columns=[f"target_{c}" for c in self.scale.names])
+        if (off := labels.isna().any(axis=1)).any():
+            raise InputError(f"{off.sum()} rows have no value in {' or in '.join(labels)}, the first is "
+                             f"{self.frame['item'][off.argmax()]!r}: label them, or leave these rows out")
+        return labels.to_numpy(dtype=np.int64)
     place = {n: i for i, n in enumerate(self.scale.names)}
     return np.array([place.get(t, -1) for t in self.frame["target"]], dtype=np.int64)
 
@@ -428,44 +417,6 @@ def load_predictions(
         names = [c.removeprefix("prob_") for c in frame.columns if c.startswith("prob_")]
         scale = RiskScale.from_dict(about["scale"]) if "scale" in about else guess_scale(names)
     return Predictions(frame, scale, {"independence": "declared", **about.get("meta", {})})
-
-# %% ../nbs/00_core.ipynb #adf2c184
-def _item_labels(preds):
-    "Each label that one of the windows of an item has; empty where none has it and one is not known"
-    columns = [c for c in (f"target_{n}" for n in preds.scale.names) if c in preds.frame]
-    known = preds.frame[columns].astype(float).fillna(0.5).groupby(preds.frame["item"], sort=False).max()
-    return known.where(known != 0.5)
-
-def _item_targets(preds):
-    "The most severe class of the windows of an item; None where it is not known"
-    scale, place = preds.scale, preds.targets
-    rank = place if scale.ordered else scale.alarm[place].astype(int)
-    above = float(rank.max(initial=0) + 1) if not scale.has_alarm else (scale.alarm.argmax() if scale.ordered else 1)
-    frame = preds.frame[["item", "target"]].assign(rank=np.where(place < 0, above - 0.5, rank))
-    frame = frame[frame["rank"] == frame.groupby("item")["rank"].transform("max")].drop_duplicates(["item", "target"])
-    if (several := frame.loc[frame["item"].duplicated(), "item"]).size:
-        classes = sorted(map(str, frame.loc[frame["item"] == several.iloc[0], "target"]))
-        raise InputError(f"the windows of {several.iloc[0]!r} have the classes {classes}, of which none is the more severe: "
-                         "give its rows one target, or order the classes")
-    return frame.set_index("item")[["target"]]
-
-def reduce_windows(
-    preds:Predictions, # rows with a `window` column, or items already
-    how:str="max", # 'max': the window with the highest risk (of each label) speaks for the item; 'mean': average probabilities
-) -> Predictions: # one row an item, in the order in which items first appear; `target` is the most severe of its windows
-    "Predictions of windows reduced to items; `InputError` for an unknown `how`, or two unsafe types in one item"
-    if how not in ("max", "mean"): raise InputError(f"how is {how!r}, wanted 'max' or 'mean'")
-    if "window" not in preds.frame: return preds
-    columns, several = [f"prob_{c}" for c in preds.scale.names], preds.scale.multilabel
-    frame = preds.frame.assign(_risk=preds.risk.max(axis=1) if several else preds.risk)
-    order = frame.drop_duplicates("item")["item"]
-    riskiest = frame.sort_values("_risk", kind="stable", ascending=False).drop_duplicates("item")
-    one, items = riskiest.set_index("item").loc[order], frame.groupby("item")[columns]
-    if several or how == "mean": one[columns] = (items.mean() if how == "mean" else items.max()).loc[order]
-    true = (_item_labels if several else _item_targets)(preds).loc[order]
-    one[true.columns] = true
-    one = one.reset_index().drop(columns=["_risk", "window", "start_s", "end_s"], errors="ignore")
-    return Predictions(one, preds.scale, preds.meta)
 
 # %% ../nbs/00_core.ipynb #085aeaf9
 ACTIONS = ("clear", "review", "alarm")

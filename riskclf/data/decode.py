@@ -107,9 +107,9 @@ def _orientation(im, notes):
         turn = notes.append("EXIF cannot be read")
     return turn if turn in range(1, 9) else 1
 
-# %% ../../nbs/10b_data.decode.ipynb #5ebfc930
+# %% ../../nbs/10b_data.decode.ipynb #edfdb346
 class Extent(NamedTuple):
-    "Where a picture lies in an array of which a pixel covers `reduction` x `reduction` of the file's; the rest in the file's pixels"
+    "Where a picture lies in an array, in pixels of the file, one of the array covering `reduction` x `reduction`"
     reduction:int
     left:int
     top:int
@@ -187,7 +187,7 @@ def _decode_pillow(im, name, notes):
     except Exception as e:  # a file made by a fuzzer can make a decoder raise anything
         raise _broken(e, f"{name} cannot be decoded") from None
 
-# %% ../../nbs/10b_data.decode.ipynb #de5a29d7
+# %% ../../nbs/10b_data.decode.ipynb #62cfa5c0
 def _turn(image, orientation):
     "The image as EXIF `orientation` (1 to 8) wants it shown"
     if orientation in (5, 6, 7, 8): image = image.swapaxes(0, 1)
@@ -196,7 +196,7 @@ def _turn(image, orientation):
     return np.ascontiguousarray(image)
 
 def _extent(image, k, size, orientation):
-    "Where a picture of `size` (as stored) lies in its upright `image`: a turn takes what is short of a pixel to another side"
+    "Where a picture of `size` (as stored) lies in its upright `image`: a turn moves the pixel cut short elsewhere"
     (height, width), (file_width, file_height) = image.shape[:2], size[::-1] if orientation >= 5 else size
     return Extent(k, k*width - file_width if orientation in (2, 3, 6, 7) else 0,
                   k*height - file_height if orientation in (3, 4, 7, 8) else 0, file_width, file_height)
