@@ -241,7 +241,7 @@ def severity(
     at_least = probs[:, ::-1].cumsum(axis=1)[:, ::-1]  # column k is P(level >= k)
     return np.clip(at_least[:, 1:].sum(axis=1) / (scale.num_classes - 1), 0, 1)
 
-# %% ../nbs/00_core.ipynb #940a3138
+# %% ../nbs/00_core.ipynb #d8a8f863
 def _check_targets(frame, scale):
     if "target" not in frame: frame["target"] = None
     known = frame["target"].notna()
@@ -284,6 +284,7 @@ def _check_frame(frame, scale):
     (_check_labels if scale.multilabel else _check_targets)(frame, scale)
     return frame
 
+# %% ../nbs/00_core.ipynb #8954200c
 class Predictions:
     "What a model said about known items: one checked row an item or window, and the facts of its making"
     def __init__(self,
