@@ -350,8 +350,7 @@ def predict(
     "A decision for each image or video; what cannot be judged goes to review"
     from riskclf.deployment.bundle import load
     if not paths: raise InputError("nothing to judge: name images, videos, folders or patterns")
-    b = load(bundle)
-    for remark in b.remarks: _log.info(remark)
+    for remark in (b := load(bundle)).remarks: _log.info(remark)
     if captioned and timeline is None: raise InputError("captioned copies need a folder: --timeline DIR")
     if timeline is not None and (b.task != "video" or b.policy is None):
         raise InputError("a timeline takes a bundle of videos with a policy")
