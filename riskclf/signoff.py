@@ -74,7 +74,8 @@ def _dataset(prepared, split, bench):
     df = prepared.df.assign(split=split)
     df.attrs = dict(prepared.df.attrs)
     found = None if bench is None else measure_leakage(bench)
-    return json_values(dataset_facts(df, prepared.checked, prepared.scale, find_shortcuts(prepared._replace(df=df)), found))
+    probes = find_shortcuts(prepared._replace(df=df))
+    return json_values(dataset_facts(df, prepared.checked, prepared.scale, probes, found))
 
 # %% ../nbs/81_signoff.ipynb #035a59af
 def _write_cards(given, s, factors, gaps, where):

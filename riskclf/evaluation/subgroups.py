@@ -184,7 +184,8 @@ def _any_mix(preds, bounds, values, intersect):
         mixed = _in_several(unsafe.groups, {g: m[preds.unsafe] for g, m in masks.items()})
         rate = min(1, (sum if mixed else max)(rates[g] for g in masks))
         why = (f"the sum over the subgroups by {name}: {mixed} calibration groups lie in several" if mixed else
-               f"the largest rate by {name}: no calibration group lies in two, and it holds where new ones do not either")
+               f"the largest rate by {name}: no calibration group lies in two, and it holds where new ones do "
+               "not either")
         found.append((rate, "sum" if mixed else "largest", why))
     rate, how, why = min(found)
     return dict(any_mix=float(rate), any_mix_by=how, any_mix_statement=f"at most {float(rate):.4g} of unsafe units, "
