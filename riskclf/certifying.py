@@ -80,7 +80,7 @@ def _write_policy(outcome, look, valid, unit, out):
     write_json(out, policy.to_dict())
     return policy
 
-# %% ../nbs/79d_certifying.ipynb #7141447c
+# %% ../nbs/79d_certifying.ipynb #73ea0201
 def _prove_conditions(calibration, by, wish, bins=()):
     "The outcome for every value of each condition, and its look"
     from riskclf.evaluation.subgroups import certify_subgroups
@@ -97,7 +97,9 @@ def _certify_conditions(path, scale, by, wish, out):
     policy, table = _write_policy(outcome, look, valid, wish["unit"], out), subgroup_frame(outcome)
     rows = table.reset_index().astype(object)
     found = dict(policy=policy.to_dict(), table=rows.where(rows.notna(), None).to_dict("records"))
-    return _outcome_result(outcome, look, found, [table.round(4).to_string(), repr(policy)], out)
+    lines = [table.round(4).to_string(), repr(policy)]
+    if outcome.kept: lines.append(f"so {outcome.certificate.subgroups['any_mix_statement']}")
+    return _outcome_result(outcome, look, found, lines, out)
 
 def _prove_shift(calibration, gamma, wish):
     "The outcome for a bound that survives a shift, and its look"
@@ -114,7 +116,7 @@ def _certify_shift(path, scale, gamma, wish, out):
     policy = _write_policy(outcome, look, valid, wish["unit"], out)
     return _outcome_result(outcome, look, dict(policy=policy.to_dict()), [repr(policy)], out)
 
-# %% ../nbs/79d_certifying.ipynb #cec040b0
+# %% ../nbs/79d_certifying.ipynb #aeee99c3
 def _prove_levels(calibration, max_under_call, max_by_two, wish):
     "The outcome for every level, and its look"
     from riskclf.evaluation.certificate import scores_hash
@@ -126,7 +128,7 @@ def _prove_levels(calibration, max_under_call, max_by_two, wish):
 
 def _certify_levels(path, scale, max_under_call, max_by_two, wish, out):
     "A bound for every level, and a folder with the proof"
-    from riskclf.evaluation.levels import implied_miss_rate, level_thresholds
+    from riskclf.evaluation.levels import implied_miss_rate, implied_statement, level_thresholds
     from riskclf.evaluation.proof import save_proof
     calibration, _ = _read(path, scale)
     scale = calibration.scale
@@ -142,8 +144,7 @@ def _certify_levels(path, scale, max_under_call, max_by_two, wish, out):
         if scale.has_alarm:
             first = scale.names[int(scale.alarm.argmax())]
             found["implied_miss_rate"] = implied_miss_rate(outcome.certificate, first)
-            lines.append(f"so at most {found['implied_miss_rate']:.4g} of unsafe units, in any mix of levels, are "
-                         f"called below {first}")
+            lines.append(f"so {implied_statement(outcome.certificate, first)}")
     return _outcome_result(outcome, look, found, lines, where)
 
 # %% ../nbs/79d_certifying.ipynb #923dda95

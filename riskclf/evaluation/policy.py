@@ -6,13 +6,13 @@
 __all__ = ['MODES', 'Policy', 'decide', 'cheapest_cut', 'make_policy', 'with_threshold', 'estimate_threshold', 'policy_rates',
            'recertify_policy']
 
-# %% ../../nbs/43_evaluation.policy.ipynb #b3e5ca6a
+# %% ../../nbs/43_evaluation.policy.ipynb #eb40a9b3
 from math import floor
 
 import numpy as np
 
 from ..core import InputError, Predictions
-from .bounds import check_rate, unit_rows
+from .bounds import check_rate, exact_rate, unit_rows
 from .certificate import Certificate, certify, recertify
 
 # %% ../../nbs/43_evaluation.policy.ipynb #a1d3574e
@@ -181,7 +181,7 @@ def with_threshold(
     notes = [f"{note}: nothing is certified"]
     return Policy("manual", float(threshold), float(threshold), unit=policy.unit, notes=notes)
 
-# %% ../../nbs/43_evaluation.policy.ipynb #b3622537
+# %% ../../nbs/43_evaluation.policy.ipynb #e8da5e57
 def estimate_threshold(
     out_of_fold:Predictions, # each item scored by a model that did not train on its group
     max_miss_rate:float=0.05, # share of unsafe units below the threshold, in (0, 1)
@@ -191,7 +191,7 @@ def estimate_threshold(
     check_rate("max_miss_rate", max_miss_rate)
     scores = np.sort(out_of_fold.risk[unit_rows(out_of_fold, unit, "unsafe")])
     if not len(scores): raise InputError("there is no unsafe unit to estimate a threshold from")
-    misses = floor(len(scores)*max_miss_rate)
+    misses = floor(len(scores)*exact_rate(max_miss_rate))
     text = (f"estimate from out-of-fold predictions: {misses} of {len(scores)} unsafe units lie below "
             f"{scores[misses]:.6g}; nothing is proven about new ones")
     return dict(kind="estimate", threshold=float(scores[misses]), max_miss_rate=max_miss_rate, unit=unit,
