@@ -126,7 +126,8 @@ def check(
     check_rate("confidence", confidence)
     p = checked_data(data, split, classes=classes, column=column, alarm_from=alarm_from, unordered=unordered,
                      group_by=group_by, split_by=split_by, seed=seed, label_review=label_review)
-    table, (copy_text, copies), (short_text, shortcuts) = summarize_checks(p.checked), _copies(p), _shortcuts(p)
+    united = p.checked.assign(group=p.checked["item"].map(p.df.set_index("item")["group"]))
+    table, (copy_text, copies), (short_text, shortcuts) = summarize_checks(united), _copies(p), _shortcuts(p)
     plan_text, plan = _plan(p, max_miss_rate, confidence, "item")
     outlook_text, outlook = _outlook(p, learning_curve, leakage, labels, recipe, size, cache, seed)
     found = dict(items=len(p.checked), usable=len(p.df), groups=int(p.df["group"].nunique()), notes=p.notes,
