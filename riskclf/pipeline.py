@@ -17,7 +17,7 @@ import pandas as pd
 import yaml
 
 from riskclf.core import (
-    InputError, Predictions, RiskScale, hash_json, reduce_windows, save_predictions, write_json,
+    InputError, Predictions, RiskScale, hash_json, save_predictions, write_json,
 )
 from .data.checks import check_files, usable_items
 from .data.manifest import load_manifest
@@ -30,6 +30,7 @@ from .evaluation.failures import decision_impact, find_failures, plot_failures
 from .evaluation.labels import apply_label_review
 from .evaluation.metrics import evaluate_predictions, plot_confusion, plot_pr, plot_roc, plot_thresholds
 from .kinds import KINDS, find_kind, without_warnings
+from .windows import reduce_windows
 
 # %% ../nbs/78_pipeline.ipynb #e4908ef4
 class Prepared(NamedTuple):

@@ -299,7 +299,7 @@ def _by_condition(preds, df, bundle, conditions, out):
     return ["largest gaps between conditions:", gaps.to_string(index=False)], dict(
         condition_gaps=json.loads(gaps.to_json(orient="records")))
 
-# %% ../nbs/80_workflow.ipynb #768bcb79
+# %% ../nbs/80_workflow.ipynb #e2fa70aa
 def evaluate(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes
@@ -325,7 +325,7 @@ def evaluate(
         raise InputError(f"all {len(p.df)} items were seen in training: bring new ones, or add --allow-seen")
     keep = keep_features(b)
     preds = score_items(b, fresh, make_folder(out), keep=keep)
-    notes = [*p.notes, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
+    notes = [*p.notes, *b.remarks, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
              + (", and are kept" if allow_seen else ", and are left out")]
     metrics = report(preds, b.policy, b.calibrator, out, p.df, b.promises)
     more, found = _by_condition(preds, fresh, b, conditions, Path(out))
@@ -338,7 +338,7 @@ def evaluate(
                   _figures(metrics), more, missed, f"written to {out}")
     return Result(metrics, text, left_out(p) if strict else [])
 
-# %% ../nbs/80_workflow.ipynb #86767026
+# %% ../nbs/80_workflow.ipynb #1036f400
 def predict(
     bundle, # folder of a bundle
     *paths, # images or videos, patterns such as 'camera/*.jpg', or folders, with all that is in them (masks too)
@@ -352,6 +352,7 @@ def predict(
     from riskclf.deployment.bundle import load
     if not paths: raise InputError("nothing to judge: name images, videos, folders or patterns")
     b = load(bundle)
+    for remark in b.remarks: _log.info(remark)
     if captioned and timeline is None: raise InputError("captioned copies need a folder: --timeline DIR")
     if timeline is not None and (b.task != "video" or b.policy is None):
         raise InputError("a timeline takes a bundle of videos with a policy")

@@ -15,7 +15,7 @@ NBS = ROOT / "nbs"
 SCRIPTS = ROOT / ".github" / "scripts"
 BIN = Path(sys.executable).parent
 LIGHT = re.compile(
-    r"^(core"
+    r"^(core|windows"
     r"|data\.(captions|decode|frames|images|live|movement|sequences|video)"
     r"|models\.graph"
     r"|evaluation\.(bounds|calibration|certificate|clips|detection|events|intervals|ledger|levels|outliers|policy|subgroups"

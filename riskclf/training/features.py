@@ -6,7 +6,7 @@
 __all__ = ['cache_obstacle', 'cpu_flags', 'ahead', 'FeatureExtractor', 'feature_difference', 'choose_runtime', 'FeatureSet',
            'file_hashes', 'view_seed', 'cached_features']
 
-# %% ../../nbs/33_training.features.ipynb #e15121aa
+# %% ../../nbs/33_training.features.ipynb #6ef42390
 import contextlib
 import platform
 import re
@@ -23,7 +23,7 @@ import torch
 from fastcore.basics import patch
 
 from ..core import InputError, hash_json, progress, sha256_bytes, sha256_file, threads
-from ..data.decode import DECODER, ImageError, load_image
+from ..data.decode import DECODER, ImageError
 from ..data.defects import with_defect
 from ..data.images import ImageRecipe, augment, augment_id, augment_spec, load_batch
 from ..models.backbones import weight_hash
@@ -216,7 +216,7 @@ def _view_keys(settings, sha256, views, variation):
     texts = [f"{settings} {sha256}", *(f"{settings} {sha256} {variation} {v}" for v in range(1, views))]
     return [bytes.fromhex(sha256_bytes(t.encode()))[:16] for t in texts]
 
-# %% ../../nbs/33_training.features.ipynb #32219c3f
+# %% ../../nbs/33_training.features.ipynb #9bf96f89
 class _Job(NamedTuple):
     place:int
     path:str
@@ -228,9 +228,8 @@ class _Job(NamedTuple):
 
 def _load_views(job, recipe, spec):
     "uint8 (views, size, size, 3), or the `ImageError`"
-    try: image = load_image(job.path, min_side=recipe.size)
+    try: image = recipe.load(job.path, lambda image: with_defect(image, job.defect, job.sha256))
     except ImageError as e: return e
-    image = recipe.apply(with_defect(image, job.defect, job.sha256))
     return np.stack([augment(image, spec, seed=job.seed, view=v) for v in job.views])
 
 class _Writer:
