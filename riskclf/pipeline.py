@@ -100,7 +100,7 @@ def read_recipe(
     if not isinstance(found, dict): raise InputError(f"{recipe} must hold `key: value` lines")
     return found
 
-# %% ../nbs/78_pipeline.ipynb #044e7333
+# %% ../nbs/78_pipeline.ipynb #bb670567
 class Learnt(NamedTuple):
     "A trained model, how files become its input, the report of the run, its history, a line for a person, its kind"
     model:object
@@ -132,9 +132,11 @@ def learn(
     model, input_recipe, learner, report, why = kind.learn(df, prepared.scale, recipe, kept, how, changes)
     report = report.to_dict() | dict(cached=not why, note=f"no feature cache: {why}" if why else "")
     metric = report["metric"].replace("_", " ")
+    several = report["together"] is not None
     text = (f"trained {report['epochs']} epochs in {report['seconds']:.0f} s, best {metric} "
-            f"{report['best_value']:.3f} on valid in epoch {report['best_epoch']}")
-    more = [f"stopped: {report['stopped']}"] if report["stopped"] else []
+            f"{'of the first head ' * several}{report['best_value']:.3f} on valid in epoch {report['best_epoch']}")
+    more = [f"all heads together {report['together']:.3f}"] if several else []
+    more += [f"stopped: {report['stopped']}"] if report["stopped"] else []
     history = learner.class_monitor.to_frame()
     del learner
     gc.collect()  # a learner and its callbacks hold each other, and with them the features of all items
