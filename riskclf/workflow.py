@@ -316,7 +316,7 @@ def evaluate(
     notes = [*p.notes, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
              + (", and are kept" if allow_seen else ", and are left out")]
     if allow_seen and any(s.endswith("calibration") for s in seen):
-        notes.append("calibration items are among them: who chooses a model by these figures may not certify it on them")
+        notes.append("calibration items are among them: who picks a model by these figures may not certify it on them")
     metrics = report(preds, b.policy, b.calibrator, out, p.df, b.promises)
     more, found = _by_condition(preds, fresh, b, conditions, Path(out))
     actions = take_actions(preds, b.policy, b.promises)

@@ -58,28 +58,28 @@ def read_calibration(path, scale):
 def _alarms(scale): return set(scale["names"][[*scale["names"], scale["alarm_from"]].index(scale["alarm_from"]):])
 
 # %% ../../nbs/42c_evaluation.verify.ipynb #b34cf043
-_SENTENCES = {"under_call": "at most {max_rate:.4g} of units of level {of} are called below it",
-              "under_call_by_two": "at most {max_rate:.4g} of units of level {of} are called two or more below it",
-              "label_miss_rate": "at most {max_rate:.4g} of units with label {of} are missed",
-              "subgroup_miss_rate": "at most {max_rate:.4g} of unsafe units with {subgroup} are cleared below "
-                                    "{threshold:.6g}",
-              "selective_error": "at most {max_rate:.4g} of the units accepted at {score} <= {threshold:.6g} are wrong",
-              "selective_miss": "at most {max_rate:.4g} of the unsafe units accepted at {score} <= {threshold:.6g} are "
-                                "called safe"}
+_SENTENCES = {"under_call": "units of level {of} are called below it",
+              "under_call_by_two": "units of level {of} are called two or more below it",
+              "label_miss_rate": "units with label {of} are missed",
+              "subgroup_miss_rate": "unsafe units with {subgroup} are cleared below {threshold:.6g}",
+              "selective_error": "the units accepted at {score} <= {threshold:.6g} are wrong",
+              "selective_miss": "the unsafe units accepted at {score} <= {threshold:.6g} are called safe"}
 _ASSUMPTION = ("New groups are exchangeable with the calibration groups: same source, same way of choosing, same "
                "labelling. No property of the model or of its scores is assumed.")
 
 def bound_sentence(bound):
     "What a bound says of itself; None for the kinds whose sentence is made by whoever shows them"
-    end = ", threshold {threshold:.6g} on {score}" if bound["kind"] in list(_SENTENCES)[:3] else ""
-    return (_SENTENCES[bound["kind"]] + end).format(**bound) if bound["kind"] in _SENTENCES else None
+    kind, end = bound["kind"], ", threshold {threshold:.6g} on {score}" * (bound["kind"] in list(_SENTENCES)[:3])
+    return ("at most {max_rate:.4g} of " + _SENTENCES[kind] + end).format(**bound) if kind in _SENTENCES else None
 
 def joint_sentence(joint, looks, lowest):
     "What all bounds say together"
     sure, count = f"with confidence {joint['confidence']:.4g}", joint["asked"]
     how = ", each alone with more" if joint["marginal"] else ", for which delta was split over them (Bonferroni)"
-    if lowest: how = ": each was given the whole delta, and the shared threshold is the lowest of all (intersection-union)"
-    text = f"the {count} bounds asked for hold together {sure}{how}" if lowest or count > 1 else f"the bound holds {sure}"
+    if lowest:
+        how = ": each was given the whole delta, and the shared threshold is the lowest of all (intersection-union)"
+    text = f"the bound holds {sure}"
+    if lowest or count > 1: text = f"the {count} bounds asked for hold together {sure}{how}"
     return text + f"; delta was {'' if lowest else 'also '}split over {looks} planned looks at these items"*(looks > 1)
 
 # %% ../../nbs/42c_evaluation.verify.ipynb #a6df6582
