@@ -119,8 +119,8 @@ def has_fixed_features(self:ImageKind, model) -> bool: return model.has_fixed_fe
 def spoilable(self:ImageKind, model, recipe, runner, paths) -> tuple: # pictures, function to probabilities, attack
     "What `measure_robustness` needs"
     def predict(batch):
-        parts = [batch[i:i+8] for i in range(0, len(batch), 8)]  # as a runner does: large pictures take a lot of memory
-        return np.concatenate([runner.graph(np.stack([recipe.apply(i) for i in part]))["probs"] for part in parts])
+        sources = [Source(str(k), "", image) for k, image in enumerate(batch)]
+        return np.stack([r.outputs["probs"] for results in runner.stream(sources) for r in results])
     return [recipe.load(p) for p in paths], predict, attack_images(model, recipe.mean, recipe.std, recipe.apply)
 
 # %% ../nbs/77b_kinds.ipynb #071f78f3

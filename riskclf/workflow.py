@@ -333,7 +333,7 @@ def predict(
     bundle, # folder of a bundle
     *paths, # images or videos, patterns such as 'camera/*.jpg', or folders, with all that is in them (masks too)
     threshold:float=None, # alarm at this risk score and above, else clear; drops the certificate
-    batch_size:int=8, # most images in one call of the model
+    batch_size:int=None, # most images in one call of the model, few of large ones by default
     timeout_s:float=30., # seconds that one file, or the next frame of a video, may take
     timeline:str=None, # folder for a picture and a text of what was found in each video
     captioned:bool=False, # with it: also a copy of each video with what was said of it

@@ -229,7 +229,7 @@ class Bundle:
 
     def stream(self,
         sources:list, # of `Source`
-        batch_size:int=8, # most images in one call of the graph
+        batch_size:int=None, # most images in one call of the graph, few of large ones by default
         timeout_s:float=30., # seconds that decoding one file, or the next frame of a video, may take
     ): # yields lists of `Result`, in order
         "What the graphs say, as `decide` takes it: of videos the distances from training, not the features"
@@ -239,7 +239,7 @@ class Bundle:
     def predict(self,
         *inputs, # paths, folders, patterns, bytes of files, uint8 arrays of pixels, or one list of them
         threshold:float=None, # alarm at this risk score and above, else clear; drops the certificate id
-        batch_size:int=8, # most images in one call of the graph
+        batch_size:int=None, # most images in one call of the graph, few of large ones by default
         timeout_s:float=30., # seconds that decoding one file, or the next frame of a video, may take
     ): # yields a `Decision` for each image or video, in order
         "Decide about files; what cannot be judged goes to review. `InputError` for a folder or pattern without files"

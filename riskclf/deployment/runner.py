@@ -28,7 +28,7 @@ from ..data.frames import VIDEO_DECODER, VIDEO_SUFFIXES
 from ..data.images import ImageRecipe
 from ..data.sequences import VideoRecipe, WindowBuffer, recipe_frames, stream_images
 from .engine import IMAGE_SUFFIXES, Result, stream_batches
-from ..models.graph import Graph
+from ..models.graph import Graph, call_size
 
 # %% ../../nbs/69e_deployment.runner.ipynb #e98f4c48
 def _load_pixels(recipe, data):
@@ -78,11 +78,12 @@ class Runner:
 
     def stream(self,
         sources:list, # of `Source`
-        batch_size:int=8, # most images in one call of the graph
+        batch_size:int=None, # most images in one call of the graph, `call_size` by default
         timeout_s:float=30., # seconds that decoding one file may take
     ): # yields lists of `Result`, in order
         "What the graph says of each source"
         models = self.workers if len(sources) > 1 else [self.whole]
+        if batch_size is None: batch_size = call_size(self.recipe.size)
         yield from stream_batches(sources, lambda data: _load_pixels(self.recipe, data), models, batch_size, timeout_s)
 
 # %% ../../nbs/69e_deployment.runner.ipynb #c824fa8c
@@ -242,11 +243,12 @@ def _encoded(runner, frames, batch_size):
 @patch
 def stream(self:VideoRunner,
     sources:list, # of `Source`
-    batch_size:int=8, # most images in one call of the encoder, or windows in one call of the network
+    batch_size:int=None, # most images in one call of the encoder, or windows in one call of the network; 8 by default
     timeout_s:float=30., # seconds that the next frame of a file may take
     look=None, # features (k, D) -> distances (k,), kept in their place as `distance`; for recordings of hours
 ): # yields lists of `Result`, in order: probs (n, C), features (n, D), start_s, end_s (n,), gaps
     "What the graphs say of each window of each source"
+    if batch_size is None: batch_size = 8
     if batch_size < 1 or timeout_s <= 0:
         raise InputError(f"batch_size is {batch_size} and timeout_s {timeout_s}: both must be above 0")
     videos, waiting = deque(), []

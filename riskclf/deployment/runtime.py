@@ -44,7 +44,7 @@ def predict_frame(
     bundle, # `Bundle`, or a runner while there is none
     df, # DataFrame with item, path, and where known label, group, split and conditions
     scale:RiskScale=None, # the classes, needed with a runner
-    batch_size:int=8, # most images in one call of the graph
+    batch_size:int=None, # most images in one call of the graph, few of large ones by default
     timeout_s:float=30., # seconds that decoding one file, or the next frame of a video, may take
     windows:bool=False, # of videos a row a window, with `window`, `start_s`, `end_s`; by default a row a video
     keep=None, # called with each item and its features (k, D), such as `pipeline.Kept`, so that nothing is read twice
@@ -80,7 +80,7 @@ def window_features(
     df, # DataFrame with item and path, and for a stretch of a video start_s and end_s
     width:int=None, # as in `fold_features`
     marked:bool=False, # as in `fold_features`
-    batch_size:int=8, # most images in one call of the graph
+    batch_size:int=None, # most images in one call of the graph, few of large ones by default
     timeout_s:float=30., # seconds that decoding one file, or the next frame of a video, may take
 ) -> tuple: # float32 (k, D), folded: a row a picture or window; which row of df each belongs to, int (k,)
     "What the graph gives out as `features`; `InputError` when there are none, or no file could be judged"
@@ -114,7 +114,7 @@ def score_files(
     inputs, # as in the `predict` of a bundle
     out, # file ending in .parquet or .jsonl, str or Path; continued when it is there
     threshold:float=None, # as in the `predict` of a bundle
-    batch_size:int=8, # most images in one call of the graph
+    batch_size:int=None, # most images in one call of the graph, few of large ones by default
     timeout_s:float=30., # seconds that decoding one file may take
     write_every:int=1000, # rows between two writes to the disk
 ) -> dict: # items, skipped (done before), unjudged, unlike (the training data), and a count for each action

@@ -27,7 +27,7 @@ from ..data.decode import DECODER, ImageError, load_image
 from ..data.defects import with_defect
 from ..data.images import ImageRecipe, augment, augment_id, augment_spec, load_batch
 from ..models.backbones import weight_hash
-from ..models.graph import Graph, installed_runtimes
+from ..models.graph import Graph, call_size, installed_runtimes
 from ..models.heads import feature_spread
 from ..models.image import ImageClassifier, export_graph, graph_module
 from .cache import FeatureCache
@@ -81,10 +81,10 @@ class FeatureExtractor:
         recipe:ImageRecipe, # how a file becomes model input
         runtime:str=None, # 'torch', 'openvino' or 'onnxruntime'; None until `choose_runtime`
         num_threads:int=None, # the thread budget by default
-        batch_size:int=8, # pictures in a piece
+        batch_size:int=None, # pictures in a piece, `call_size` by default
     ):
         if (why := cache_obstacle(model)): raise InputError(f"features cannot be computed once: {why}")
-        self.model, self.recipe, self.batch_size = model, recipe, int(batch_size)
+        self.model, self.recipe, self.batch_size = model, recipe, int(batch_size or call_size(recipe.size))
         self.num_threads, self.module = num_threads or threads(), graph_module(model, recipe, "features")
         self.dtype = np.float16 if model.keeps_maps else np.float32  # of what is kept
         self.identity = dict(format=1, network=model.backbone.model_name, weights=weight_hash(model.backbone),
