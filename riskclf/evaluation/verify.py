@@ -82,7 +82,7 @@ def joint_sentence(joint, looks, lowest):
     if lowest or count > 1: text = f"the {count} bounds asked for hold together {sure}{how}"
     return text + f"; delta was {'' if lowest else 'also '}split over {looks} planned looks at these items"*(looks > 1)
 
-# %% ../../nbs/42c_evaluation.verify.ipynb #a6df6582
+# %% ../../nbs/42c_evaluation.verify.ipynb #2fa9d4b9
 class Report(list):
     "The lines of the report; `ok` while none failed"
     def __call__(self, passed, text):
@@ -107,6 +107,7 @@ def check_rows(report, folder, bundle, rows):
         seen = set((folder / bundle["training_hashes"]).read_text(encoding="utf-8").split())
         report(not (n := sum(r["item_hash"] in seen for r in rows)), f"{n} calibration items seen in training")
 
+# %% ../../nbs/42c_evaluation.verify.ipynb #7d35d582
 def check_certificate(report, certificate, rows):
     report(content_hash(certificate) == certificate["id"], f"certificate {certificate['id'][:12]} hashes to its id")
     report(lines_hash(f"{r['item_hash']}\t{r['target']}\n" for r in rows) == certificate["data"],
