@@ -254,7 +254,8 @@ def _check_copies(preds):
     "`InputError` when copies of one file would count as several units"
     known = {}
     for item, key, group in zip(preds.frame["item"], item_hashes(preds), preds.groups.tolist()):
-        first, its_group = known.setdefault(key, (item, group))
+        stretch = item.partition("#")[2]  # of a recording: other seconds are no copy, their groups are the user's word
+        first, its_group = known.setdefault((key, stretch), (item, group))
         if its_group != group:
             raise InputError(f"{item!r} in group {group!r} is the same file as {first!r} in group {its_group!r}: "
                              "copies are no independent units, give them one group")

@@ -112,8 +112,8 @@ def check_certificate(report, certificate, rows):
     report(content_hash(certificate) == certificate["id"], f"certificate {certificate['id'][:12]} hashes to its id")
     report(lines_hash(f"{r['item_hash']}\t{r['target']}\n" for r in rows) == certificate["data"],
            f"calibration items and targets are the certified ones, {certificate['data'][:12]}")
-    said, pairs = certificate.get("groups"), {(r["item_hash"], r["group"]) for r in rows}
-    counts, copies = (len(rows), len({r["group"] for r in rows})), len(pairs) - len({r["item_hash"] for r in rows})
+    said, pairs = certificate.get("groups"), {(r["item_hash"], r["item"].partition("#")[2], r["group"]) for r in rows}
+    counts, copies = (len(rows), len({r["group"] for r in rows})), len(pairs) - len({part[:2] for part in pairs})
     report((certificate["n_items"], certificate["n_groups"]) == counts and (said is None or said == lines_hash(
         f"{r['item_hash']}\t{r['group']}\n" for r in rows)), "{} items in {} groups, as certified".format(*counts))
     report(said is None or not copies, f"{copies} copies of files in other groups, where they count again")
