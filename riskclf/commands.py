@@ -80,10 +80,10 @@ def left_out(
     n = len(prepared.bad)
     return [f"{n} file{'s' if n > 1 else ''} cannot be used"] if n else []
 
-# %% ../nbs/79c_commands.ipynb #51f25f14
+# %% ../nbs/79c_commands.ipynb #70bb8a92
 def check_wish(
-    max_miss_rate, max_false_alarm_rate, confidence, unit, mode, looks, max_under_call=None, license=None,
-    min_precision=None, **_,
+    max_miss_rate, max_false_alarm_rate, confidence, unit, mode, looks, max_under_call=None, min_precision=None,
+    license=None, **_,
 ):
     "`InputError` for a promise that nobody can make"
     check_rate("max_miss_rate", max_miss_rate)
@@ -96,9 +96,9 @@ def check_wish(
     if mode != "three-way" and max_false_alarm_rate is not None:
         raise InputError(f"mode {mode} places the alarm by another rule: max_false_alarm_rate belongs to three-way")
     if max_under_call is not None: check_rate("max_under_call", max_under_call)
-    if min_precision is not None: check_rate("min_precision", min_precision)
-    if min_precision is not None and mode != "high-precision":
-        raise InputError("min_precision belongs to mode high-precision: the other modes place the alarm elsewhere")
+    if min_precision is not None:
+        check_rate("min_precision", min_precision)
+        if mode != "high-precision": raise InputError(f"min_precision belongs to mode high-precision, not to {mode}")
     check_license(license)
 
 def check_license(
