@@ -256,8 +256,10 @@ def _announce(p, plan_text):
 
 def _train(p, out, wish, settings, changes, resume, overwrite, unit, max_miss_rate, cache, data, milestones):
     "Learn and pack; what was packed, lines on an estimate where nothing was certified, and the estimate"
+    from riskclf.evaluation.ledger import Ledger
     from riskclf.packing import pack
     from riskclf.pipeline import learn, read_recipe
+    if wish is not None: Ledger(wish["ledger"])  # one that cannot be opened is told before hours of training
     out, recipe, seed = make_folder(out), read_recipe(settings["recipe"]), settings["seed"]
     milestones = [m.strip() for m in milestones.split(";")] if milestones else None
     learnt = learn(p, recipe, cache, out/"checkpoint", resume, seed, milestones, _log.info, **changes)
@@ -327,6 +329,8 @@ def evaluate(
     preds = score_items(b, fresh, make_folder(out), keep=keep)
     notes = [*p.notes, *b.remarks, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
              + (", and are kept" if allow_seen else ", and are left out")]
+    if allow_seen and any(s.endswith("calibration") for s in seen):
+        notes.append("calibration items are among them: who picks a model by these figures may not certify it on them")
     metrics = report(preds, b.policy, b.calibrator, out, p.df, b.promises)
     more, found = _by_condition(preds, fresh, b, conditions, Path(out))
     actions = take_actions(preds, b.policy, b.promises)

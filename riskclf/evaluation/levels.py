@@ -7,12 +7,12 @@ __all__ = ['level_scores', 'check_classes', 'score_table', 'certify_levels', 'le
            'implied_miss_rate', 'implied_statement', 'level_rates', 'certify_labels', 'call_labels',
            'recertify_classes']
 
-# %% ../../nbs/42d_evaluation.levels.ipynb #1e9475c5
+# %% ../../nbs/42d_evaluation.levels.ipynb #a6399dab
 import numpy as np
 
 from ..core import InputError, Predictions, RiskScale
 from .bounds import UNITS, check_rate, exact_rate, plan_units
-from .certificate import (Certificate, Outcome, calibration_hash, certificate_content,
+from .certificate import (Certificate, Outcome, certificate_content, check_same_items, kept_bound,
                                             prove_rate, scores_hash)
 from .intervals import group_index, rate_figure
 
@@ -260,20 +260,22 @@ def call_labels(
         raise InputError(f"probs must be numbers of shape (n, {len(names)}), got shape {probs.shape}")
     return {n: probs[:, i] >= thresholds[f"score_{n}"] for i, n in enumerate(names) if f"score_{n}" in thresholds}
 
-# %% ../../nbs/42d_evaluation.levels.ipynb #352b08e0
+# %% ../../nbs/42d_evaluation.levels.ipynb #0f0650fa
 def recertify_classes(
     certificate:Certificate, # from `certify_levels` or `certify_labels`
     preds:Predictions, # the export's predictions of the same calibration items
 ) -> Outcome: # with a certificate that names its `parent`
-    "Prove level or label bounds on an export's scores; `InputError` when these are other items or targets"
+    "Prove level or label bounds on an export's scores; `InputError` for other classes, items, targets or groups"
     level_thresholds(certificate)
-    if list(preds.scale.names) != certificate.classes or calibration_hash(preds) != certificate.data:
-        raise InputError(f"these are not the certified items and targets, {certificate.data[:12]}: score the same ones")
+    if list(preds.scale.names) != certificate.classes:
+        raise InputError(f"the classes are {preds.scale.names}, certified were {certificate.classes}: score those")
+    check_same_items(certificate, preds)
     columns, scores = score_table(preds)
     again = []
     for b in certificate.bounds:
         own = _unit_scores(preds, scores, b["of"], columns.index(b["score"]), b["unit"])
-        again.append(b | dict(threshold=min(b["threshold"], float(np.sort(own)[b["allowed_misses"]]))))
+        new, _ = prove_rate(own, b["kind"], b["max_rate"], exact_rate(b["delta"]), b["unit"], method=b["method"])
+        again.append(kept_bound(b, new))
     return Outcome(Certificate(certificate.content | dict(
         bounds=_lowest(again), scores=scores_hash(preds, scores), parent=certificate.id,
         made_by={k: preds.meta.get(k) for k in certificate.made_by})), [])
