@@ -126,7 +126,8 @@ def check(
     check_rate("confidence", confidence)
     p = checked_data(data, split, classes=classes, column=column, alarm_from=alarm_from, unordered=unordered,
                      group_by=group_by, split_by=split_by, seed=seed, label_review=label_review)
-    table, (copy_text, copies), (short_text, shortcuts) = summarize_checks(p.checked), _copies(p), _shortcuts(p)
+    united = p.checked.assign(group=p.checked["item"].map(p.df.set_index("item")["group"]))
+    table, (copy_text, copies), (short_text, shortcuts) = summarize_checks(united), _copies(p), _shortcuts(p)
     plan_text, plan = _plan(p, max_miss_rate, confidence, "item")
     outlook_text, outlook = _outlook(p, learning_curve, leakage, labels, recipe, size, cache, seed)
     found = dict(items=len(p.checked), usable=len(p.df), groups=int(p.df["group"].nunique()), notes=p.notes,
@@ -255,8 +256,10 @@ def _announce(p, plan_text):
 
 def _train(p, out, wish, settings, changes, resume, overwrite, unit, max_miss_rate, cache, data, milestones):
     "Learn and pack; what was packed, lines on an estimate where nothing was certified, and the estimate"
+    from riskclf.evaluation.ledger import Ledger
     from riskclf.packing import pack
     from riskclf.pipeline import learn, read_recipe
+    if wish is not None: Ledger(wish["ledger"])  # one that cannot be opened is told before hours of training
     out, recipe, seed = make_folder(out), read_recipe(settings["recipe"]), settings["seed"]
     milestones = [m.strip() for m in milestones.split(";")] if milestones else None
     learnt = learn(p, recipe, cache, out/"checkpoint", resume, seed, milestones, _log.info, **changes)
@@ -326,6 +329,8 @@ def evaluate(
     preds = score_items(b, fresh, make_folder(out), keep=keep)
     notes = [*p.notes, *b.remarks, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
              + (", and are kept" if allow_seen else ", and are left out")]
+    if allow_seen and any(s.endswith("calibration") for s in seen):
+        notes.append("calibration items are among them: who picks a model by these figures may not certify it on them")
     metrics = report(preds, b.policy, b.calibrator, out, p.df, b.promises)
     more, found = _by_condition(preds, fresh, b, conditions, Path(out))
     actions = take_actions(preds, b.policy, b.promises)
