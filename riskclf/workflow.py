@@ -8,6 +8,8 @@ __all__ = ['COMMANDS', 'check', 'train', 'evaluate', 'predict', 'watch', 'verify
 # %% ../nbs/80_workflow.ipynb #79e13f0c
 import json
 import logging
+import os
+import shlex
 from pathlib import Path
 
 from .certifying import certify
@@ -144,7 +146,7 @@ def _estimate(prepared, recipe, cache, out, max_miss_rate, unit, seed, changes):
     try: found = estimate_clear(open_bench(prepared, recipe, cache, **changes), max_miss_rate, unit, seed=seed)
     except InputError as e: return [f"no threshold can be estimated: {e}"], None
     write_json(Path(out)/"estimate.json", found)
-    return [found["statement"], f"to use it, without a certificate: riskclf predict {Path(out)/'bundle'} "
+    return [found["statement"], f"to use it, without a certificate: riskclf predict {shlex.quote(f'{out}/bundle')} "
                                 f"--threshold {found['threshold']:.6g} PATH"], found
 
 # %% ../nbs/80_workflow.ipynb #818fd894
@@ -193,7 +195,8 @@ def train(
                 unit=unit, mode=mode, looks=looks, accept_provable=accept_provable, min_precision=min_precision,
                 marginal=marginal, ledger=Path(ledger) if ledger else ledger_file(), max_under_call=max_under_call)
     check_wish(**wish, license=license)
-    _check_out(out, overwrite, resume)
+    _check_out(out, data, overwrite, resume)
+    _check_numbers(size=size, epochs=epochs, lr=lr, batch_size=batch_size)
     split, how = split or _recipe_split(recipe, certify), dict(
         classes=classes, column=column, alarm_from=alarm_from, unordered=unordered, group_by=group_by,
         split_by=split_by, seed=seed)
@@ -220,14 +223,24 @@ def _told(recipe): return recipe if isinstance(recipe, dict) else str(recipe)
 
 def _review(p): return p.df.attrs.get("label_review")
 
-def _check_out(out, overwrite, resume):
-    "Hours of training are not thrown away unasked"
+def _check_out(out, data, overwrite, resume):
+    "Hours of training are not thrown away unasked, and find a place at their end"
+    whole = Path(out).resolve()
+    here = next(p for p in (whole, *whole.parents) if p.exists())
+    if not here.is_dir() or not os.access(here, os.W_OK):
+        raise InputError(f"{out} cannot be written to ({here}): name another folder")
+    if Path(data).is_dir() and Path(data).resolve() in (whole, *whole.parents):
+        raise InputError(f"{out} lies in the data {data}, where it would be taken for a class: name a folder outside")
     if overwrite: return
     if (Path(out)/"bundle").exists():
         raise InputError(f"{Path(out)/'bundle'} exists: name another --out, or add --overwrite")
     if not resume and (Path(out)/"checkpoint"/"last.safetensors").exists():
         raise InputError(f"{out} holds a run that did not come to its end: go on with --resume, "
                          "name another --out, or add --overwrite to begin anew")
+
+def _check_numbers(**given):
+    for name, value in given.items():
+        if value is not None and not value > 0: raise InputError(f"{name} is {value}: it must be above 0")
 
 def _trained(made, lines, lost, out, **found):
     "What a run came to"
