@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 import typing
 
 from .core import InputError
@@ -49,15 +50,25 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message):
         raise InputError(f"{message} (see {self.prog} --help)")
 
+class _Command(_Parser):
+    "Takes words after options too: argparse by itself fills `PATH...` with nothing at the first option"
+    _inside = False
+    def parse_known_args(self, args=None, namespace=None):
+        if self._inside: return super().parse_known_args(args, namespace)
+        self._inside = True
+        try: return self.parse_known_intermixed_args(args, namespace)
+        finally: self._inside = False
+
 def make_parser(
     functions:dict, # command name to function; each function has a one-line docstring and docments
 ) -> argparse.ArgumentParser: # `parse_args` gives `command` and only the arguments that were typed
     "A parser with one command a function; wrong use raises `InputError` with one line that says what to do"
     from riskclf import __version__
     parser = _Parser(prog="riskclf", description="Train, certify, explain, deploy and watch visual risk classifiers",
-                     epilog="Exit codes: 0 done; 1 done, but a promise was not kept; 2 wrong use or unusable input.")
+                     epilog="Exit codes: 0 done; 1 done, but a promise was not kept; 2 wrong use or unusable input; "
+                            "3 a fault of riskclf; 130 stopped by Ctrl-C.")
     parser.add_argument("--version", action="version", version=f"riskclf {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Command)
     for name, f in functions.items():
         doc = inspect.getdoc(f) or ""
         sub = commands.add_parser(name, help=doc.split(";")[0], description=doc)
@@ -70,11 +81,12 @@ def make_parser(
 # %% ../nbs/85_cli.ipynb #a69cd430
 def _as_typed(path, key, value, param):
     "The value of a settings file as its argument takes it; `InputError` when it is of another type"
-    kind, wrong = _kind(param), (bool, list, dict)
-    if value is None or param.kind is param.VAR_POSITIONAL: return value
+    kind, wrong = _kind(param), (bool, list, dict, type(None))
+    if param.kind is param.VAR_POSITIONAL or (value is None and param.default is None): return value
     if isinstance(value, bool) if kind is bool else not isinstance(value, wrong + (float,) * (kind is int)):
-        with contextlib.suppress(ValueError): return kind(value)
-    raise InputError(f"{path}: {key} is {value!r}, wanted a value of type {kind.__name__}")
+        with contextlib.suppress(ValueError, TypeError): return kind(value)
+    shown = "empty" if value is None else repr(value)
+    raise InputError(f"{path}: {key} is {shown}, wanted a value of type {kind.__name__}")
 
 def read_config(
     path, # YAML file, str or Path
@@ -111,11 +123,16 @@ def call_command(
     needed = [p for p in params if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
     named = {p.name: f"--{p.name}" if p.kind is p.KEYWORD_ONLY else p.name.upper() for p in needed}
     if (missing := [shown for name, shown in named.items() if name not in values]):
-        raise InputError(f"{f.__name__} needs {' and '.join(missing)} (see riskclf {f.__name__} --help)")
+        command = f.__name__.replace("_", "-")
+        raise InputError(f"{command} needs {' and '.join(missing)} (see riskclf {command} --help)")
     first = [values.pop(p.name) for p in needed if p.kind is not p.KEYWORD_ONLY]
     rest = next((p.name for p in params if p.kind is p.VAR_POSITIONAL), None)
     many = values.pop(rest, []) if rest else []
     return f(*first, *(many if isinstance(many, list | tuple) else [many]), **values)
+
+def _nobody_reads():
+    "The reader went away, as `| head` does: what is still printed goes nowhere"
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 def print_result(
     result, # a workflow `Result`, or an iterator of things with `to_json` and `to_text`
@@ -123,14 +140,13 @@ def print_result(
 ) -> int: # exit code, 0 or 1
     "Print what a command gave, line by line as it comes, and say how it ended"
     if hasattr(result, "broken"):
-        print(json.dumps(result.data, ensure_ascii=False, allow_nan=False) if as_json else result.text, flush=True)
+        text = json.dumps(result.data, ensure_ascii=False, allow_nan=False) if as_json else result.text
+        try: print(text, flush=True)
+        except BrokenPipeError: _nobody_reads()  # how it ended is said all the same
         for promise in result.broken: print(f"riskclf: {promise}", file=sys.stderr)
         return 1 if result.broken else 0
-    code = 0
-    for one in result:
-        print(one.to_json() if as_json else one.to_text(), flush=True)
-        code = max(code, getattr(one, "exit_code", 0))
-    return code
+    for one in result: print(one.to_json() if as_json else one.to_text(), flush=True)
+    return 0
 
 # %% ../nbs/85_cli.ipynb #18aeccfc
 class _ToStderr(logging.Handler):
@@ -143,7 +159,16 @@ def _show_log():
     log.setLevel(logging.INFO)
 
 _NO_PLACE = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENOTDIR, errno.EISDIR,
-             errno.EEXIST, errno.ENAMETOOLONG)
+             errno.EEXIST, errno.ENAMETOOLONG, errno.EFBIG)
+_FULL = ("os error 28", "No space left", "basic_ios::clear")  # safetensors, OpenVINO: no `OSError` of ours
+
+def _mendable(e):
+    "What a person can do about it, in one line, or None"
+    if isinstance(e, InputError): return str(e)
+    if isinstance(e, OSError) and e.errno in _NO_PLACE:
+        return f"{e.strerror}: {e.filename2 or e.filename or 'the output'}; make room or go elsewhere"
+    if any(text in str(e) for text in _FULL):
+        return f"a file could not be written, most likely the disk is full ({str(e).splitlines()[0]}); make room"
 
 # %% ../nbs/85_cli.ipynb #3bcbaa7a
 def all_commands() -> dict: # command name to function
@@ -157,8 +182,9 @@ def all_commands() -> dict: # command name to function
 def main(
     argv=None, # list of words, those of the command line by default
     functions:dict=None, # command name to function, `all_commands` by default
-) -> int: # exit code: 0 done, 1 a promise was not kept, 2 wrong use or unusable input
+) -> int: # exit code: 0 done, 1 a promise was not kept, 2 wrong use or unusable input, 3 a fault, 130 Ctrl-C
     "Parse, run, print"
+    f = None
     try:
         functions = functions or all_commands()
         parser = make_parser(functions)
@@ -171,15 +197,15 @@ def main(
         settings = read_config(config, f) if config else {}
         _show_log()
         return print_result(call_command(f, args, settings), as_json)
-    except InputError as e:
-        print(f"riskclf: {e}", file=sys.stderr)
     except KeyboardInterrupt:
-        print("riskclf: stopped; what was finished is kept, the same command goes on", file=sys.stderr)
+        again = f is not None and "resume" in inspect.signature(f).parameters
+        print("riskclf: stopped" + ("; the same command with --resume goes on" if again else ""), file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader went away, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _nobody_reads()
         return 0
-    except OSError as e:
-        if e.errno not in _NO_PLACE: raise
-        print(f"riskclf: {e.strerror}: {e.filename or 'the output'}; make room or go elsewhere", file=sys.stderr)
-    return 2
+    except Exception as e:  # whatever it is, it must not look like a promise that was not kept
+        said = _mendable(e)
+        if said is None: traceback.print_exc()
+        print(f"riskclf: {said or 'a fault of riskclf itself: please report it with these lines'}", file=sys.stderr)
+        return 3 if said is None else 2

@@ -82,7 +82,8 @@ def left_out(
 
 # %% ../nbs/79c_commands.ipynb #70bb8a92
 def check_wish(
-    max_miss_rate, max_false_alarm_rate, confidence, unit, mode, looks, max_under_call=None, license=None, **_,
+    max_miss_rate, max_false_alarm_rate, confidence, unit, mode, looks, max_under_call=None, min_precision=None,
+    license=None, **_,
 ):
     "`InputError` for a promise that nobody can make"
     check_rate("max_miss_rate", max_miss_rate)
@@ -95,6 +96,9 @@ def check_wish(
     if mode != "three-way" and max_false_alarm_rate is not None:
         raise InputError(f"mode {mode} places the alarm by another rule: max_false_alarm_rate belongs to three-way")
     if max_under_call is not None: check_rate("max_under_call", max_under_call)
+    if min_precision is not None:
+        check_rate("min_precision", min_precision)
+        if mode != "high-precision": raise InputError(f"min_precision belongs to mode high-precision, not to {mode}")
     check_license(license)
 
 def check_license(

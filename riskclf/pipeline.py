@@ -17,7 +17,7 @@ import pandas as pd
 import yaml
 
 from riskclf.core import (
-    InputError, Predictions, RiskScale, hash_json, reduce_windows, save_predictions, write_json,
+    InputError, Predictions, RiskScale, hash_json, save_predictions, write_json,
 )
 from .data.checks import check_files, usable_items
 from .data.manifest import load_manifest
@@ -30,8 +30,9 @@ from .evaluation.failures import decision_impact, find_failures, plot_failures
 from .evaluation.labels import apply_label_review
 from .evaluation.metrics import evaluate_predictions, plot_confusion, plot_pr, plot_roc, plot_thresholds
 from .kinds import KINDS, find_kind, without_warnings
+from .windows import reduce_windows
 
-# %% ../nbs/78_pipeline.ipynb #53b3e4a0
+# %% ../nbs/78_pipeline.ipynb #e4908ef4
 class Prepared(NamedTuple):
     "Checked items with groups and splits; `checked` has the unusable ones too"
     df:pd.DataFrame
@@ -44,6 +45,8 @@ class Prepared(NamedTuple):
     def notes(self): return list(self.df.attrs.get("notes", []))
     @property
     def group_source(self): return self.df.attrs.get("group_source", "")
+    @property
+    def independence(self): return "declared" if self.df.attrs.get("torn") else "enforced"
 
 def _shares(split, scale, certify):
     "Fractions for train, valid, calibration, test when there may be nothing to certify"
@@ -97,7 +100,7 @@ def read_recipe(
     if not isinstance(found, dict): raise InputError(f"{recipe} must hold `key: value` lines")
     return found
 
-# %% ../nbs/78_pipeline.ipynb #044e7333
+# %% ../nbs/78_pipeline.ipynb #bb670567
 class Learnt(NamedTuple):
     "A trained model, how files become its input, the report of the run, its history, a line for a person, its kind"
     model:object
@@ -129,9 +132,11 @@ def learn(
     model, input_recipe, learner, report, why = kind.learn(df, prepared.scale, recipe, kept, how, changes)
     report = report.to_dict() | dict(cached=not why, note=f"no feature cache: {why}" if why else "")
     metric = report["metric"].replace("_", " ")
+    several = report["together"] is not None
     text = (f"trained {report['epochs']} epochs in {report['seconds']:.0f} s, best {metric} "
-            f"{report['best_value']:.3f} on valid in epoch {report['best_epoch']}")
-    more = [f"stopped: {report['stopped']}"] if report["stopped"] else []
+            f"{'of the first head ' * several}{report['best_value']:.3f} on valid in epoch {report['best_epoch']}")
+    more = [f"all heads together {report['together']:.3f}"] if several else []
+    more += [f"stopped: {report['stopped']}"] if report["stopped"] else []
     history = learner.class_monitor.to_frame()
     del learner
     gc.collect()  # a learner and its callbacks hold each other, and with them the features of all items
@@ -253,7 +258,7 @@ class Kept:
         known = [(k, self.rows[str(i)]) for k, i in enumerate(df["item"]) if str(i) in self.rows]
         return np.concatenate([r for _, r in known]), np.repeat([k for k, _ in known], [len(r) for _, r in known])
 
-# %% ../nbs/78_pipeline.ipynb #903cc3bf
+# %% ../nbs/78_pipeline.ipynb #f20842f6
 def score_items(
     model, # `Bundle`, or a runner
     df:pd.DataFrame, # manifest
@@ -285,7 +290,7 @@ def judge(
     runner, onnx, encoder = learnt.kind.export(learnt.model, learnt.recipe, Path(folder))
     judged = prepared.df[prepared.df["split"] != "train"]
     preds = score_items(runner, judged, Path(folder).parent, prepared.scale, keep)
-    preds.meta |= dict(independence="enforced", data_hash=data_hash(prepared.df))
+    preds.meta |= dict(independence=prepared.independence, data_hash=data_hash(prepared.df))
     return Judged(preds, runner, onnx, encoder)
 
 def data_hash(

@@ -125,7 +125,7 @@ def paste_defect(
     changed = image * (np.clip(drawn, 0, 255) / np.maximum(grey, 1))[..., None]
     return np.clip(np.round(changed), 0, 255).astype(np.uint8)
 
-# %% ../../nbs/15b_data.defects.ipynb #3fa5a105
+# %% ../../nbs/15b_data.defects.ipynb #c2540bec
 def _targets(defects, scale):
     "Class of each kind"
     good = scale.names[0]
@@ -178,7 +178,7 @@ def add_defects(
 def with_defect(
     image:np.ndarray, # uint8 (h, w, 3), RGB
     defect:str, # from the column `defect`, or None
-    sha256:str, # of the row; the same file gets the same defect everywhere
+    sha256:str, # of the row; the same file gets the same defect wherever it is decoded to the same size
 ) -> np.ndarray: # uint8 (h, w, 3)
     "The picture of a row"
     if not isinstance(defect, str): return image

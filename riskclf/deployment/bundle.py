@@ -197,7 +197,7 @@ def write_bundle(
         for name, content in (reports or {}).items(): _put_report(folder, f"reports/{name}", content)
     return write_folder(path, document, fill, overwrite)["id"]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #30d7f73b
+# %% ../../nbs/70_deployment.bundle.ipynb #46be4af0
 class Bundle:
     "A loaded bundle: `id`, `scale`, `recipe`, `policy`, `promises`, `calibrator`, `outliers`, `runner`, `document`"
     def __init__(self,
@@ -222,9 +222,17 @@ class Bundle:
         with np.load(self.path/self.document["probes"]["file"], allow_pickle=False) as f: return dict(f)
     @property
     def certificate_id(self): return self.policy and self.policy.certificate_id
+    @property
+    def remarks(self) -> list: # of text
+        "What a reader of its figures must know"
+        made, here = ((d or "").split(" ")[0] for d in (self.document["provenance"].get("decoder"), DECODER))
+        if self.task == "video" or made in ("", here): return []
+        return [f"the scores of this bundle were made with {made} and are read with {here}, which no longer shifts "
+                "JPEGs whose sides are no multiple of the scale they are decoded at: what these score may differ "
+                "a little from what was certified; riskclf certify BUNDLE --on DATA --out NEW makes it certain again"]
     def __repr__(self):
         certified = f"certificate {self.certificate_id[:12]}" if self.certificate_id else "no certificate"
-        differs = "" if self.machine.same else ", MACHINE DIFFERS"
+        differs = ("" if self.machine.same else ", MACHINE DIFFERS") + (", DECODER DIFFERS" if self.remarks else "")
         return f"Bundle({self.id[:12]}, {self.scale}, {self.runner.runtime}, {certified}{differs})"
 
     def stream(self,
@@ -301,14 +309,15 @@ def load(
     "A bundle ready to decide, after every file was checked; `InputError` when anything is missing, extra or changed"
     return Bundle(path, read_folder(path, bundle_id), runtime, num_threads)
 
-# %% ../../nbs/70_deployment.bundle.ipynb #d9d71cbd
+# %% ../../nbs/70_deployment.bundle.ipynb #7426a3e8
 def _actions(bundle, raw, threshold):
     "Action and reasons for each row of probabilities, and the id of the certificate that stands behind them"
     n, risk = len(raw), risk_score(bundle.scale, raw)
     if not bundle.machine.same: return ["review"]*n, [("machine differs",)]*n, None
     if threshold is not None:
         from riskclf.evaluation.policy import Policy
-        return *Policy("manual", threshold, threshold).decide(risk if risk.ndim == 1 else risk.max(axis=1)), None
+        if risk.ndim > 1: risk = risk[:, bundle.scale.alarm].max(axis=1, initial=0)
+        return *Policy("manual", threshold, threshold).decide(risk), None
     if bundle.policy is None:
         return ["review"]*n, [("no policy" if bundle.scale.has_alarm else "no alarm class",)]*n, None
     return *bundle.policy.decide(risk, bundle.scale.alarm[raw.argmax(axis=1)]), bundle.certificate_id
@@ -336,7 +345,7 @@ def _review_outliers(bundle, good, actions, reasons, certificate):
     changed = [one(*row) for row in zip(good, actions, reasons)]
     return [a for a, _ in changed], [why for _, why in changed]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #3663b450
+# %% ../../nbs/70_deployment.bundle.ipynb #c49de251
 def speaking_probs(
     bundle:Bundle, # of pictures or videos
     r, # `Result` that has outputs
@@ -345,8 +354,7 @@ def speaking_probs(
     probs = np.asarray(r.outputs["probs"], dtype=np.float64)
     if probs.ndim == 1: return probs
     if bundle.recipe.reduce == "mean": return probs.mean(axis=0)
-    risk = risk_score(bundle.scale, probs)
-    return probs[(risk if risk.ndim == 1 else risk.max(axis=1)).argmax()]
+    return probs.max(axis=0) if bundle.scale.multilabel else probs[risk_score(bundle.scale, probs).argmax()]
 
 def _of_videos(bundle, good, actions, reasons, certificate):
     "Actions, reasons and certificate ids of videos, where length or gaps forbid to clear"
@@ -412,7 +420,7 @@ def decide(
                         severity=float(severities[i]), action=str(actions[i]), reasons=tuple(reasons[i]))
     return [one(r) for r in results]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #234b0511
+# %% ../../nbs/70_deployment.bundle.ipynb #eebb212a
 def with_policy(
     path, # bundle to start from, str or Path
     out, # folder of the new bundle, str or Path
@@ -424,7 +432,8 @@ def with_policy(
 ) -> str: # id of the new bundle
     "A child of a bundle with another policy; `InputError` when the scores are those of another graph"
     from riskclf.evaluation.certificate import item_hashes
-    facts, path = load(path).runner.facts, Path(path)
+    old, path = load(path), Path(path)
+    facts = old.runner.facts
     if (odd := sorted(k for k, v in facts.items() if calibration.meta.get(k) != v)):
         raise InputError(f"the calibration scores are not those of this bundle, {odd} differ: score the items with it")
     seen = [tuple(row) for row in _read_csv(path/"seen.csv")] if (path/"seen.csv").exists() else []
@@ -434,4 +443,6 @@ def with_policy(
         _put_calibration(folder, calibration, _all_certificates(policy, certificates))
         save_promises(folder, certificates)
         _write_seen(folder, seen)
-    return amend(path, out, dict(policy=policy.to_dict(), training_hashes="training.txt"), fill, overwrite)["id"]
+    made = old.document["provenance"] | dict(decoder=DECODER)  # of the scores that the policy was made from
+    changes = dict(policy=policy.to_dict(), training_hashes="training.txt", provenance=made)
+    return amend(path, out, changes, fill, overwrite)["id"]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['build_clip_model', 'clip_learner', 'train_clips', 'project_time', 'predict_clips']
 
-# %% ../../nbs/33e_training.clip_networks.ipynb #c41e4bea
+# %% ../../nbs/33e_training.clip_networks.ipynb #537888cc
 import time
 
 import numpy as np
@@ -16,13 +16,15 @@ from ..core import InputError, Predictions, RiskScale
 from ..data.frames import VideoError
 from ..data.sequences import VideoRecipe, recipe_frames
 from ..data.video import ClipRecipe
+from ..models.backbones import weight_hash
 from ..models.clips import ClipClassifier, create_clip_model
+from .checkpoint import recipe_facts
 from .clips import clip_dls, clip_source
 from .learner import fit, make_learner, recipe_steps, recipe_task, with_labels
 from .loaders import pick_device
 from .monitor import ClassMonitor
 
-# %% ../../nbs/33e_training.clip_networks.ipynb #adb7a06b
+# %% ../../nbs/33e_training.clip_networks.ipynb #4b14f0b1
 def build_clip_model(
     recipe="severity", # name, or dictionary as in `RECIPES`, with a `network`
     scale:RiskScale=None, # the classes
@@ -55,7 +57,8 @@ def clip_learner(
     torch.manual_seed(steps["fit"].get("seed", 0) or 0)
     model, video = build_clip_model(recipe, scale, **changes)
     dls = clip_dls(df, scale, video.clip, **{**steps["loaders"], **steps["clips"], "device": device})
-    learn = make_learner(dls, model, scale, monitor=monitor, cbs=cbs, **steps["learner"])
+    facts = recipe_facts(steps, df, weights=weight_hash(model)[:16])  # what it starts from
+    learn = make_learner(dls, model, scale, monitor=monitor, cbs=cbs, facts=facts, **steps["learner"])
     learn.recipe = video
     return learn
 

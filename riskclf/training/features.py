@@ -6,7 +6,7 @@
 __all__ = ['cache_obstacle', 'cpu_flags', 'ahead', 'FeatureExtractor', 'feature_difference', 'choose_runtime', 'FeatureSet',
            'file_hashes', 'view_seed', 'cached_features']
 
-# %% ../../nbs/33_training.features.ipynb #02421938
+# %% ../../nbs/33_training.features.ipynb #81ab1306
 import contextlib
 import platform
 import re
@@ -23,7 +23,7 @@ import torch
 from fastcore.basics import patch
 
 from ..core import InputError, hash_json, progress, sha256_bytes, sha256_file, threads
-from ..data.decode import DECODER, ImageError, load_image
+from ..data.decode import DECODER, ImageError
 from ..data.defects import defect_hash, with_defect
 from ..data.images import ImageRecipe, augment, augment_id, augment_spec, load_batch
 from ..models.backbones import weight_hash
@@ -217,7 +217,7 @@ def _view_keys(settings, sha256, views, variation):
     texts = [f"{settings} {sha256}", *(f"{settings} {sha256} {variation} {v}" for v in range(1, views))]
     return [bytes.fromhex(sha256_bytes(t.encode()))[:16] for t in texts]
 
-# %% ../../nbs/33_training.features.ipynb #cd41f0a5
+# %% ../../nbs/33_training.features.ipynb #c5ef0c8b
 class _Job(NamedTuple):
     places:list
     paths:list
@@ -234,8 +234,7 @@ def _load(path, job, recipe):
     try:
         if isinstance(data, bytes) and defect_hash(sha256_bytes(data), job.defect) != job.sha256:
             raise ImageError("changed", f"{path} has changed since it was checked: check it again")
-        if not isinstance(job.defect, str): return recipe.load(data)
-        return recipe.apply(with_defect(load_image(data, min_side=recipe.size), job.defect, job.sha256))
+        return recipe.load(data, lambda image: with_defect(image, job.defect, job.sha256))
     except ImageError as e: return ImageError(e.reason, str(e).replace(f"<{len(data)} bytes>", path), e.facts)
 
 def _load_views(job, recipe, spec):

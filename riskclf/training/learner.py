@@ -6,7 +6,7 @@
 __all__ = ['SCHEDULES', 'RECIPES', 'make_optimizer', 'HalfPrecision', 'make_learner', 'FitReport', 'fit', 'kept_pages',
            'with_labels', 'predict_frame', 'recipe_steps', 'recipe_task', 'build_model', 'train_images']
 
-# %% ../../nbs/32_training.learner.ipynb #79e8296a
+# %% ../../nbs/32_training.learner.ipynb #df1eb38a
 import contextlib
 import ctypes
 import difflib
@@ -27,12 +27,12 @@ from fastai.optimizer import SGD, Adam
 from fastai.torch_core import default_device, set_seed
 from torch import nn
 
-from ..core import InputError, Predictions, RiskScale, sha256_bytes
+from ..core import InputError, Predictions, RiskScale
 from ..data.images import ImageRecipe, iter_batches
-from ..models.backbones import create_backbone
+from ..models.backbones import create_backbone, weight_hash
 from ..models.image import ImageClassifier, freeze, split_params
 from ..models.tails import tail_groups
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, learner_facts, recipe_facts
 from .loaders import EpochSeed, ToModel, image_dls, pick_device
 from .losses import class_weights, make_loss
 from .monitor import ClassMonitor
@@ -104,7 +104,7 @@ def _standardise(model, dls, max_items=512):
     model.load_state_dict(before)
     model.head.set_stats(torch.cat(features))
 
-# %% ../../nbs/32_training.learner.ipynb #15061bab
+# %% ../../nbs/32_training.learner.ipynb #45c4e008
 def make_learner(
     dls, # fastai DataLoaders with train and valid, from `image_dls` or of cached features
     model, # nn.Module: inputs to logits (n, C)
@@ -121,6 +121,7 @@ def make_learner(
     monitor:ClassMonitor=None, # `ClassMonitor(scale)` by default
     splitter=None, # model to lists of parameters; stages of an `ImageClassifier`, tail and rest of a head
     cbs=(), # more fastai callbacks
+    facts:dict=None, # JSON values that must be the same when a run is resumed, such as `recipe_facts`
 ) -> Learner: # with `learn.class_monitor`
     "fastai's Learner with everything by name; `InputError` for settings that do not fit"
     monitor = monitor or ClassMonitor(scale)
@@ -134,13 +135,13 @@ def make_learner(
     cbs = [EpochSeed(), monitor, *_mixing(mix, mix_alpha), *_precision(mixed_precision, _device(dls)), *cbs]
     learn = Learner(dls, model, loss, opt_func=make_optimizer(optimizer, weight_decay), splitter=splitter,
                     metrics=monitor.metrics(), path=".", cbs=cbs)
-    learn.scale = scale
+    learn.scale, learn.facts = scale, dict(facts or {})
     return learn
 
-# %% ../../nbs/32_training.learner.ipynb #e8bdaa69
+# %% ../../nbs/32_training.learner.ipynb #bb0d1eb4
 @dataclass
 class FitReport:
-    "What a run came to"
+    "What a run came to; with several heads `best_value` is of the first alone, `together` of all, as they ship"
     epochs:int
     metric:str
     best_epoch:int
@@ -148,6 +149,7 @@ class FitReport:
     stopped:str = None
     seconds:float = 0.
     events:list = field(default_factory=list)
+    together:float = None
 
     def to_dict(self): return asdict(self)
 
@@ -162,7 +164,7 @@ def _rates(lr):
     if not lr > 0: raise InputError(f"lr is {lr}, wanted above 0")
     return float(lr)
 
-# %% ../../nbs/32_training.learner.ipynb #596c86d9
+# %% ../../nbs/32_training.learner.ipynb #fef6e9cd
 def _run(learn, epochs, lr, schedule, lr_end, keep):
     "fastai's fit with a schedule, from the epoch where a stored run ended"
     start = dict(start_epoch=keep.start_epoch)
@@ -181,15 +183,17 @@ def _in_words(error):
 
 def _facts(learn, epochs, lr, schedule, metric, patience, seed):
     "What has to be the same when a run goes on"
-    rows = learn.dls.train.dataset
     lr = [lr.start, lr.stop] if isinstance(lr, slice) else lr
-    items = sha256_bytes("\n".join(rows.items).encode())[:16] if hasattr(rows, "items") else len(rows)
-    return dict(epochs=epochs, lr=lr, schedule=schedule, metric=metric, patience=patience, seed=seed,
-                batch_size=getattr(learn.dls.train, "bs", None) or learn.dls.train.batch_size,
-                loss=str(learn.loss_func), train_items=items,
-                trained=sum(p.numel() for p in learn.model.parameters() if p.requires_grad))
+    return getattr(learn, "facts", {}) | learner_facts(learn) | dict(
+        epochs=epochs, lr=lr, schedule=schedule, metric=metric, patience=patience, seed=seed)
 
-# %% ../../nbs/32_training.learner.ipynb #e1689dbe
+def _check_milestones(milestones, epochs):
+    for sentence, (*_, by) in zip(milestones.sentences, milestones.parsed):
+        if by > epochs:
+            raise InputError(f"the milestone {sentence!r} would never be judged, for the run has {epochs} epochs: "
+                             "name an earlier one, or train longer")
+
+# %% ../../nbs/32_training.learner.ipynb #59791942
 def fit(
     learn:Learner, # from `make_learner`
     epochs:int, # times through train
@@ -208,6 +212,7 @@ def fit(
     if lr_end is not None and (schedule != "cosine" or not lr_end >= 0):
         raise InputError(f"lr_end is {lr_end} for the schedule {schedule!r}: wanted at least 0, and schedule 'cosine'")
     lr, monitor, begin = _rates(lr), learn.class_monitor, time.monotonic()
+    _check_milestones(monitor.milestones, epochs)
     shape = schedule if lr_end is None else f"{schedule} to {lr_end:g}"
     facts = _facts(learn, epochs, lr, shape, metric, patience, seed)
     keep = Checkpoint(monitor, folder, metric, patience, resume, facts)
@@ -350,11 +355,11 @@ RECIPES = {
 RECIPES["surface-tuned"] = RECIPES["surface"] | dict(tune="blocks.3", epochs=8, lr=[3e-4, 3e-3])
 RECIPES["pair"] = RECIPES["default"] | dict(model_name="tf_efficientnet_lite0+tf_efficientnet_lite2", heads=4)
 
-# %% ../../nbs/32_training.learner.ipynb #fbbfb238
+# %% ../../nbs/32_training.learner.ipynb #1db1c589
 _STEPS = {"backbone": create_backbone, "model": ImageClassifier, "freeze": freeze, "images": ImageRecipe,
           "loaders": image_dls, "learner": make_learner, "fit": fit}
 _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df", "scale", "recipe", "mean", "std",
-          "cbs", "monitor", "splitter", "folder", "resume", "img_size"}
+          "cbs", "monitor", "splitter", "facts", "folder", "resume", "img_size"}
 _KEYS = {step: [k for k in inspect.signature(f).parameters if k not in _GIVEN] for step, f in _STEPS.items()}
 _KEYS |= {"data": ["split", "split_uncertified"],  # percent for train, valid, calibration, test; with --no-certify
           "features": ["views"],  # pictures or clips a training item counts for when features are cached
@@ -362,6 +367,32 @@ _KEYS |= {"data": ["split", "split_uncertified"],  # percent for train, valid, c
           "clip": ["num_frames", "fps", "hop"], "video": ["streams", "reduce"], "clips": ["multiplier"],
           "network": ["network", "backbone", "backbone_weights", "alpha"],
           "head": ["head", "stats", "fusion", "compress", "units", "recurrent_drop"]}
+_PARTS = {k: p for f in _STEPS.values() for k, p in inspect.signature(f).parameters.items() if k not in _GIVEN}
+_FILLED = {k for k, p in _PARTS.items() if p.default is not None} - {"seed"}  # the keys that None is no value for
+_NUMBERS = {k: p.annotation for k, p in _PARTS.items() if p.annotation in (int, float)}
+_NUMBERS |= dict.fromkeys(("views", "each", "num_frames", "multiplier", "compress", "alpha"), int)
+_NUMBERS |= dict.fromkeys(("lr", "fps", "hop", "recurrent_drop"), float)
+
+def _number(key, value):
+    "The value as a number, also from text, for YAML takes 1e-3 for one"
+    if key == "lr" and isinstance(value, (list, tuple)): return [_number(key, v) for v in value]
+    kind = _NUMBERS[key]
+    if kind is int and isinstance(value, int) and not isinstance(value, bool): return value
+    try: number = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError): number = float("nan")
+    if not (number % 1 == 0 if kind is int else number == number):
+        raise InputError(f"recipe key {key!r} is {value!r}, wanted a {'whole ' * (kind is int)}number")
+    return kind(number)
+
+def _check_values(settings):
+    "The settings with numbers for numbers; `InputError` that names the key, before anything is computed"
+    for key in sorted(_FILLED & {k for k, v in settings.items() if v is None}):
+        raise InputError(f"recipe key {key!r} is empty: give it a value, or leave it out")
+    settings = settings | {k: _number(k, v) for k, v in settings.items() if k in _NUMBERS and v is not None}
+    for key in ("drop_rate", "recurrent_drop"):
+        if not 0 <= settings.get(key, 0) < 1: raise InputError(f"recipe key {key!r} is {settings[key]}, wanted [0, 1)")
+    if "lr" in settings: _rates(settings["lr"])
+    return settings
 
 def _named_recipe(name):
     if name in RECIPES: return RECIPES[name]
@@ -373,7 +404,7 @@ def recipe_steps(
     recipe="default", # a name in `RECIPES`, or such a dictionary; its key 'base' names one that it changes
     **changes, # keys to change
 ) -> dict: # step ('backbone', 'model', 'freeze', 'images', 'loaders', 'features', 'defects', 'learner', 'fit') to keys
-    "A recipe sorted by the functions that take its keys; `InputError` for an unknown name or key"
+    "A recipe sorted by the functions that take its keys; `InputError` for an unknown name or key, or a wrong value"
     settings = {"base": recipe} if isinstance(recipe, str) else dict(recipe)
     base = settings.pop("base", None)
     settings = {**(_named_recipe(base) if base is not None else {}), **settings, **changes}
@@ -385,9 +416,10 @@ def recipe_steps(
     for key, plain in (("heads", 1), ("tune", None)):
         if settings.get(key, plain) != plain and (settings.get("head") or settings.get("network")):
             raise InputError(f"{key}={settings[key]!r} is for pictures; recipes of videos have one head of their own")
+    settings = _check_values(settings)
     return {step: {k: settings[k] for k in keys if k in settings} for step, keys in _KEYS.items()}
 
-# %% ../../nbs/32_training.learner.ipynb #2ab907aa
+# %% ../../nbs/32_training.learner.ipynb #c516f93e
 def recipe_task(
     recipe="default", # a name in `RECIPES`, or such a dictionary
     **changes, # keys to change
@@ -428,6 +460,7 @@ def train_images(
         raise InputError("heads and tune want features that stay the same: give depth='frozen' and no 'attention' or "
                          "'cutmix', or neither of them")
     dls = image_dls(df, scale, image_recipe, **{**steps["loaders"], "device": device})
-    learn = make_learner(dls, model, scale, monitor=monitor, cbs=cbs, **steps["learner"])
+    facts = recipe_facts(steps, df, weights=weight_hash(model.backbone)[:16])  # what it starts from
+    learn = make_learner(dls, model, scale, monitor=monitor, cbs=cbs, facts=facts, **steps["learner"])
     with learn.no_bar(), learn.no_logging():
         return learn, fit(learn, folder=folder, resume=resume, **steps["fit"])

@@ -6,7 +6,7 @@
 __all__ = ['MAX_FRAMES', 'SequenceExtractor', 'SequenceSet', 'cached_sequences', 'SequenceRows', 'SequenceLoader', 'sequence_dls',
            'build_video_model', 'train_sequences']
 
-# %% ../../nbs/33d_training.sequences.ipynb #0dd3d2b1
+# %% ../../nbs/33d_training.sequences.ipynb #f7be990e
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from ..models.image import ImageClassifier, freeze
 from ..models.temporal import create_sequence_model, pad_sequences
 from ..models.video import VideoClassifier
 from .cache import FeatureCache
+from .checkpoint import recipe_facts
 from .features import FeatureExtractor, choose_runtime, file_hashes, view_seed
 from .learner import fit, make_learner, recipe_steps
 from .loaders import check_training_data, class_targets
@@ -235,7 +236,7 @@ def sequence_dls(
     dls.notes, dls.scale = notes, scale
     return dls
 
-# %% ../../nbs/33d_training.sequences.ipynb #62ded959
+# %% ../../nbs/33d_training.sequences.ipynb #bf5a5017
 def build_video_model(
     recipe="violence", # name, or dictionary as in `RECIPES`, with a `head`
     scale:RiskScale=None, # the classes
@@ -278,7 +279,8 @@ def train_sequences(
     got = cached_sequences(df, extractor, np.where(df["split"] == "train", views, 1), augment, cache, seed)
     dls = sequence_dls(df, got.sequences, scale, model.recipe.clip, steps["loaders"].get("batch_size", 32), seed)
     model.head.set_stats([s for views in dls.train.dataset.sequences for s in views])
-    learn = make_learner(dls, model.head, scale, monitor=monitor, cbs=cbs, **steps["learner"])
+    facts = recipe_facts(steps, df, got.settings, video=model.recipe.id[:16], views=views, augment=clip_spec(augment))
+    learn = make_learner(dls, model.head, scale, monitor=monitor, cbs=cbs, facts=facts, **steps["learner"])
     with learn.no_bar(), learn.no_logging():
         report = fit(learn, folder=folder, resume=resume, **steps["fit"])
     return model.eval(), learn, report, got
