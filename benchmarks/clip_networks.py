@@ -20,11 +20,12 @@ import torch
 from fastai.callback.core import Callback
 from said import say, store
 
-from riskclf.core import RiskScale, reduce_windows
+from riskclf.core import RiskScale
 from riskclf.data.clips import make_clips
 from riskclf.evaluation.intervals import rate_figure
 from riskclf.models.clips import CLIP_MODELS
 from riskclf.training.clip_networks import predict_clips, train_clips
+from riskclf.windows import reduce_windows
 
 CLIPS, SHARES = 900, {"train": 0.65, "valid": 0.1, "test": 0.25}
 COMMON = dict(pretrained=False, num_frames=8, size=32, augment={"flip": 0.5}, multiplier=1, batch_size=8,

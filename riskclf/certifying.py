@@ -5,29 +5,31 @@
 # %% auto #0
 __all__ = ['certify']
 
-# %% ../nbs/79d_certifying.ipynb #0f07b4e4
+# %% ../nbs/79d_certifying.ipynb #bd744a4a
 from pathlib import Path
 
 import numpy as np
 
-from .commands import Result, check_wish, join_lines, json_values, labelled_data, make_folder
+from riskclf.commands import (
+    Result, check_wish, join_lines, json_values, keep_bundles, labelled_data, make_folder,
+)
 from .core import InputError, load_predictions, sha256_bytes, write_json
 from .doctor import ledger_file
 from .evaluation.bounds import check_rate
 
-# %% ../nbs/79d_certifying.ipynb #cc729604
+# %% ../nbs/79d_certifying.ipynb #89c59fd3
 def _make_policy(calibration, valid, wish, exploring):
     "The policy, and the table of `explore` where it was asked for"
     from riskclf.evaluation.ledger import Ledger, explore
     from riskclf.evaluation.policy import make_policy
-    scale = calibration.scale
+    scale, how = calibration.scale, {k: v for k, v in wish.items() if k != "ledger"}
     if not scale.has_alarm: raise InputError(f"{scale} has no alarm class: there is nothing to certify")
-    ledger, wish = Ledger(wish["ledger"]), {k: v for k, v in wish.items() if k != "ledger"}
-    if not exploring: return make_policy(calibration, valid, ledger=ledger, **wish), None
-    asked = dict(kind="explore", confidence=wish["confidence"], unit=wish["unit"])
-    look = ledger.look(calibration, asked, wish["looks"])
-    table = explore(calibration, wish["confidence"], wish["unit"], look)
-    return make_policy(calibration, valid, method="massart", look=look, **wish), table
+    if not exploring:
+        ledger = None if wish["ledger"] is None else Ledger(wish["ledger"])
+        return make_policy(calibration, valid, ledger=ledger, **how), None
+    def answer(look): return (make_policy(calibration, valid, method="massart", look=look, **how),
+                              explore(calibration, wish["confidence"], wish["unit"], look))
+    return _ask(calibration, wish, answer, [valid], kind="explore", mode=wish["mode"])[0]
 
 def _read(path, scale):
     "Calibration items, and valid ones or None, of a file of predictions"
@@ -46,11 +48,13 @@ def _certify_file(path, scale, wish, exploring, out):
     write_json(out, policy.to_dict())
     return policy, table, policy_rates(policy, calibration), str(out)
 
-# %% ../nbs/79d_certifying.ipynb #94615ab7
-def _look(calibration, wish, **asked):
+# %% ../nbs/79d_certifying.ipynb #d3d7545e
+def _ask(calibration, wish, answer, also=(), **asked):
+    "The answer and its look; without a ledger a rehearsal"
     from riskclf.evaluation.ledger import Ledger
-    return Ledger(wish["ledger"]).look(calibration, asked | dict(confidence=wish["confidence"], unit=wish["unit"]),
-                                       wish["looks"])
+    if wish["ledger"] is None: return answer(look := dict(rank=None, looks=wish["looks"], overdrawn=False)), look
+    asked |= {k: wish[k] for k in ("confidence", "unit")}
+    return Ledger(wish["ledger"]).ask(calibration, asked, answer, wish["looks"], also)
 
 def _outcome_result(outcome, look, found, lines, where):
     "The result of a look: what was proven, and what was not"
@@ -80,13 +84,16 @@ def _write_policy(outcome, look, valid, unit, out):
     write_json(out, policy.to_dict())
     return policy
 
-# %% ../nbs/79d_certifying.ipynb #7141447c
+# %% ../nbs/79d_certifying.ipynb #8b9aabd6
 def _prove_conditions(calibration, by, wish, bins=()):
     "The outcome for every value of each condition, and its look"
-    from riskclf.evaluation.subgroups import certify_subgroups
-    look = _look(calibration, wish, kind="subgroups", by=by, max_miss_rate=wish["max_miss_rate"])
-    return certify_subgroups(calibration, by, wish["max_miss_rate"], wish["confidence"], wish["unit"], bins=bins,
-                             accept_provable=wish["accept_provable"], look=look), look
+    from riskclf.evaluation.subgroups import certify_subgroups, condition_values
+    def answer(look): return certify_subgroups(calibration, by, wish["max_miss_rate"], wish["confidence"], wish["unit"],
+                                               bins=bins, accept_provable=wish["accept_provable"], look=look)
+    values, items = condition_values(calibration.frame, by, bins), calibration.frame["item"]
+    values = {c: dict(zip(items, map(str, column))) for c, column in values.items()}
+    return _ask(calibration, wish, answer, [values], kind="subgroups", by=by, max_miss_rate=wish["max_miss_rate"],
+                accept_provable=wish["accept_provable"])
 
 def _certify_conditions(path, scale, by, wish, out):
     "A bound for every value of each condition, and the policy that keeps them all"
@@ -97,14 +104,17 @@ def _certify_conditions(path, scale, by, wish, out):
     policy, table = _write_policy(outcome, look, valid, wish["unit"], out), subgroup_frame(outcome)
     rows = table.reset_index().astype(object)
     found = dict(policy=policy.to_dict(), table=rows.where(rows.notna(), None).to_dict("records"))
-    return _outcome_result(outcome, look, found, [table.round(4).to_string(), repr(policy)], out)
+    lines = [table.round(4).to_string(), repr(policy)]
+    if outcome.kept: lines.append(f"so {outcome.certificate.subgroups['any_mix_statement']}")
+    return _outcome_result(outcome, look, found, lines, out)
 
 def _prove_shift(calibration, gamma, wish):
     "The outcome for a bound that survives a shift, and its look"
     from riskclf.evaluation.shift import certify_under_shift
-    look = _look(calibration, wish, kind="shift", gamma=gamma, max_miss_rate=wish["max_miss_rate"])
-    return certify_under_shift(calibration, wish["max_miss_rate"], gamma, wish["confidence"], wish["unit"], look=look,
-                               accept_provable=wish["accept_provable"]), look
+    def answer(look): return certify_under_shift(calibration, wish["max_miss_rate"], gamma, wish["confidence"],
+                                                 wish["unit"], look=look, accept_provable=wish["accept_provable"])
+    return _ask(calibration, wish, answer, kind="shift", gamma=gamma, max_miss_rate=wish["max_miss_rate"],
+                accept_provable=wish["accept_provable"])
 
 def _certify_shift(path, scale, gamma, wish, out):
     "A bound that survives a shift, and the policy that keeps it"
@@ -114,19 +124,18 @@ def _certify_shift(path, scale, gamma, wish, out):
     policy = _write_policy(outcome, look, valid, wish["unit"], out)
     return _outcome_result(outcome, look, dict(policy=policy.to_dict()), [repr(policy)], out)
 
-# %% ../nbs/79d_certifying.ipynb #cec040b0
+# %% ../nbs/79d_certifying.ipynb #62a291db
 def _prove_levels(calibration, max_under_call, max_by_two, wish):
     "The outcome for every level, and its look"
-    from riskclf.evaluation.certificate import scores_hash
-    from riskclf.evaluation.levels import certify_levels, score_table
-    scores = scores_hash(calibration, score_table(calibration)[1])
-    look = _look(calibration, wish, kind="levels", max_under_call=max_under_call, max_by_two=max_by_two, scores=scores)
-    return certify_levels(calibration, max_under_call, max_by_two, wish["confidence"], wish["unit"], look=look,
-                          accept_provable=wish["accept_provable"]), look
+    from riskclf.evaluation.levels import certify_levels
+    def answer(look): return certify_levels(calibration, max_under_call, max_by_two, wish["confidence"], wish["unit"],
+                                            look=look, accept_provable=wish["accept_provable"])
+    return _ask(calibration, wish, answer, kind="levels", max_under_call=max_under_call, max_by_two=max_by_two,
+                accept_provable=wish["accept_provable"])
 
 def _certify_levels(path, scale, max_under_call, max_by_two, wish, out):
     "A bound for every level, and a folder with the proof"
-    from riskclf.evaluation.levels import implied_miss_rate, level_thresholds
+    from riskclf.evaluation.levels import implied_miss_rate, implied_statement, level_thresholds
     from riskclf.evaluation.proof import save_proof
     calibration, _ = _read(path, scale)
     scale = calibration.scale
@@ -142,18 +151,17 @@ def _certify_levels(path, scale, max_under_call, max_by_two, wish, out):
         if scale.has_alarm:
             first = scale.names[int(scale.alarm.argmax())]
             found["implied_miss_rate"] = implied_miss_rate(outcome.certificate, first)
-            lines.append(f"so at most {found['implied_miss_rate']:.4g} of unsafe units, in any mix of levels, are "
-                         f"called below {first}")
+            lines.append(f"so {implied_statement(outcome.certificate, first)}")
     return _outcome_result(outcome, look, found, lines, where)
 
-# %% ../nbs/79d_certifying.ipynb #923dda95
+# %% ../nbs/79d_certifying.ipynb #1ecdb47c
 def _prove_answers(calibration, valid, max_error, wish):
     "The outcome for answers that are sure enough, and its look"
     from riskclf.evaluation.selective import certify_selective
     if valid is None: raise InputError("max_error needs items of the split valid in the file: its thresholds are fixed "
                                        "on other items than they are proven on")
-    look = _look(calibration, wish, kind="selective", max_error=max_error)
-    return certify_selective(calibration, valid, max_error, wish["confidence"], look=look), look
+    def answer(look): return certify_selective(calibration, valid, max_error, wish["confidence"], look=look)
+    return _ask(calibration, wish, answer, [valid], kind="selective", max_error=max_error)
 
 def _certify_answers(path, scale, max_error, wish, out):
     "A bound for the answers that are sure enough, and a folder with the proof"
@@ -187,11 +195,23 @@ def _site_items(b, on, classes, column, by):
     preds.meta["independence"] = "enforced"
     return preds, bins
 
-# %% ../nbs/79d_certifying.ipynb #8f2b960e
+# %% ../nbs/79d_certifying.ipynb #af4f283e
 def _third(preds):
     "Items of about a third of the groups, chosen by hash, as valid; the others"
     other = np.array([int(sha256_bytes(f"valid {g}".encode())[:8], 16) % 3 == 0 for g in preds.groups])
     return preds.take(other), preds.take(~other)
+
+def _site_answers(preds, valid, wish, kinds, bins, exploring):
+    "The policy, the table of `explore` or None, and further (outcome, look)"
+    table, careful, more = None, None, []
+    if kinds["by"] is not None: careful = _prove_conditions(preds, kinds["by"], wish, bins)
+    elif kinds["gamma"] is not None: careful = _prove_shift(preds, kinds["gamma"], wish)
+    if careful is None: policy, table = _make_policy(preds, valid, wish, exploring)
+    else: policy = _careful_policy(*careful, valid, wish["unit"])
+    if kinds["max_under_call"] is not None:
+        more.append(_prove_levels(preds, kinds["max_under_call"], kinds["max_by_two"], wish))
+    if kinds["max_error"] is not None: more.append(_prove_answers(preds, valid, kinds["max_error"], wish))
+    return policy, table, more
 
 def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     "A new bundle with a policy proven on the site's items, and what else was asked for; a `Result`"
@@ -205,15 +225,9 @@ def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     valid = None
     if kinds["max_error"] is not None: valid, preds = _third(preds)
     wish = wish | dict(looks=wish["looks"]*(1 + sum(kinds[k] is not None for k in ("max_under_call", "max_error"))))
-    table, careful = None, None
-    if kinds["by"] is not None: careful = _prove_conditions(preds, kinds["by"], wish, bins)
-    elif kinds["gamma"] is not None: careful = _prove_shift(preds, kinds["gamma"], wish)
-    if careful is None: policy, table = _make_policy(preds, valid, wish, exploring)
-    else: policy = _careful_policy(*careful, valid, wish["unit"])
-    policy, more = limit_to_clips(policy, preds), []
-    if kinds["max_under_call"] is not None:
-        more.append(_prove_levels(preds, kinds["max_under_call"], kinds["max_by_two"], wish))
-    if kinds["max_error"] is not None: more.append(_prove_answers(preds, valid, kinds["max_error"], wish))
+    _site_answers(preds, valid, wish | dict(ledger=None), kinds, bins, exploring)  # all of them, before one is entered
+    policy, table, more = _site_answers(preds, valid, wish, kinds, bins, exploring)
+    policy = limit_to_clips(policy, preds)
     made = [outcome.certificate for outcome, _ in more if outcome]
     with_policy(path, out, policy, preds, made, valid)
     broken = [s for outcome, look in more for s in [*(s["reason"] for s in outcome.shortfalls), *_overdrawn(look)]]
@@ -240,7 +254,7 @@ def _thin(table, most=12):
     useful = table[table["max_rate"] <= 0.5] if (table["max_rate"] <= 0.5).any() else table
     return useful.iloc[::-(-len(useful)//most)]
 
-# %% ../nbs/79d_certifying.ipynb #01be90a1
+# %% ../nbs/79d_certifying.ipynb #62387f1d
 def certify(
     source, # predictions of any model (.csv or .parquet), or a bundle
     on:str=None, # labelled data of a site: the bundle is certified on it, without training
@@ -270,6 +284,7 @@ def certify(
                 unit=unit, mode=mode, looks=looks, accept_provable=accept_provable,
                 ledger=Path(ledger) if ledger else ledger_file())
     check_wish(**wish)
+    if out is not None: _check_out(source, out)
     kinds = dict(by=by, gamma=gamma, max_under_call=max_under_call, max_by_two=max_by_two, max_error=max_error)
     _check_kinds(kinds, on, explore, max_false_alarm_rate, mode)
     names = None if classes is None else [c.strip() for c in classes.split(",")]
@@ -283,6 +298,13 @@ def certify(
     if max_under_call is not None: return _certify_levels(source, scale, max_under_call, max_by_two, wish, out)
     if max_error is not None: return _certify_answers(source, scale, max_error, wish, out)
     return _policy_result(*_certify_file(source, scale, wish, explore, out))
+
+# %% ../nbs/79d_certifying.ipynb #520d89fa
+def _check_out(source, out):
+    "`InputError` for a place whose content is still needed"
+    if Path(source).exists() and Path(out).exists() and Path(out).samefile(source):
+        raise InputError(f"{out} is what is certified, and would be written over: name another --out")
+    keep_bundles(out)
 
 # %% ../nbs/79d_certifying.ipynb #9c1c49b9
 def _check_kinds(kinds, on, explore, max_false_alarm_rate, mode):

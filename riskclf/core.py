@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['ACTIONS', 'InputError', 'threads', 'sha256_bytes', 'sha256_file', 'hash_json', 'new_id', 'atomic_path', 'write_json',
            'read_json', 'progress', 'RiskScale', 'guess_scale', 'risk_score', 'severity', 'Predictions',
-           'save_predictions', 'load_predictions', 'reduce_windows', 'Decision']
+           'save_predictions', 'load_predictions', 'Decision']
 
-# %% ../nbs/00_core.ipynb #582bc903
+# %% ../nbs/00_core.ipynb #8ad8539c
 import contextlib
 import hashlib
 import json
 import os
+import re
 import sys
 import time
 import uuid
@@ -187,12 +188,15 @@ def from_dict(
     "The scale that `to_dict` described"
     return cls(**d)
 
-# %% ../nbs/00_core.ipynb #16f04782
+# %% ../nbs/00_core.ipynb #1a62a810
 _SAFE_NAMES = ("safe", "normal", "stable", "sharp", "free", "good", "ok", "negative")
+_LACKS = re.compile(r"no_.*(helmet|hat|mask|vest|glove|goggle|glass|ppe|harness|belt|jacket|boot|shoe|suit|gear|guard|"
+                    r"shield|protection|safety|rail|respirator|apron|muff|cover|fence|barrier|permit|seal|strap|extinguisher)(e?s)?")
 
+def _plain(name): return name.lower().replace("-", "_").replace(" ", "_")
 def _is_safe_name(name):
-    n = name.lower().replace("-", "_").replace(" ", "_")
-    return n in _SAFE_NAMES or n.startswith(("no_", "non_", "not_"))
+    n = _plain(name)
+    return n in _SAFE_NAMES or n.startswith("no_") and not _LACKS.fullmatch(n)
 
 def guess_scale(
     names, # class names in any order
@@ -200,7 +204,7 @@ def guess_scale(
     ordered:bool=True, # as in `RiskScale`
 ) -> RiskScale: # the safe class first, the others behind it in alphabetical order
     "A scale from well-known names (safe, normal, stable, no_*, ...); `InputError` with the line to type for others"
-    names = sorted(set(map(str, names)))
+    names = sorted(set(map(str, names)), key=lambda n: (bool(_LACKS.fullmatch(_plain(n))), n))
     if names == ["critical", "stable", "terminal"]: return RiskScale(["stable", "critical", "terminal"], alarm_from)
     safe = [n for n in names if _is_safe_name(n)]
     if len(safe) != 1 or (len(names) > 2 and ordered and alarm_from != "none"):
@@ -237,7 +241,7 @@ def severity(
     at_least = probs[:, ::-1].cumsum(axis=1)[:, ::-1]  # column k is P(level >= k)
     return np.clip(at_least[:, 1:].sum(axis=1) / (scale.num_classes - 1), 0, 1)
 
-# %% ../nbs/00_core.ipynb #7eb1c824
+# %% ../nbs/00_core.ipynb #d8a8f863
 def _check_targets(frame, scale):
     if "target" not in frame: frame["target"] = None
     known = frame["target"].notna()
@@ -245,6 +249,11 @@ def _check_targets(frame, scale):
     strange = sorted(set(map(str, frame.loc[known, "target"])) - set(scale.names))
     if strange: raise InputError(f"column target holds {strange[:3]}, which are not on the scale {list(scale.names)}")
     frame.loc[known, "target"] = frame.loc[known, "target"].astype(str)
+
+def _check_labels(frame, scale):
+    for c in frame.columns.intersection([f"target_{n}" for n in scale.names]):
+        if (strange := frame.loc[frame[c].notna() & ~frame[c].isin([0, 1]), c]).size:
+            raise InputError(f"{c} holds {str(strange.iloc[0])!r}: wanted 0 or 1, or nothing where that is not known")
 
 def _check_frame(frame, scale):
     "What every chapter may rely on, checked at the door"
@@ -257,7 +266,10 @@ def _check_frame(frame, scale):
     if (twice := frame.loc[frame.duplicated(rows), "item"].tolist()):
         raise InputError(f"{len(twice)} rows repeat an item, for example {twice[0]!r}: "
                          "give each item one row, or a `window` column")
-    probs = frame[columns].to_numpy(dtype=np.float64)
+    try: probs = frame[columns].to_numpy(dtype=np.float64)
+    except (TypeError, ValueError):  # text that is no number counts as missing
+        import pandas as pd
+        probs = frame[columns].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
     bad = ~(np.isfinite(probs) & (probs >= -1e-6) & (probs <= 1 + 1e-6)).all(axis=1)
     if bad.any():
         raise InputError(f"{bad.sum()} rows have a probability that is missing or outside 0 to 1, "
@@ -269,9 +281,10 @@ def _check_frame(frame, scale):
     if "group" not in frame: frame["group"] = frame["item"]
     frame["group"] = frame["group"].where(frame["group"].notna(), frame["item"]).astype(str)
     if "split" not in frame: frame["split"] = "test"
-    if not scale.multilabel: _check_targets(frame, scale)
+    (_check_labels if scale.multilabel else _check_targets)(frame, scale)
     return frame
 
+# %% ../nbs/00_core.ipynb #8954200c
 class Predictions:
     "What a model said about known items: one checked row an item or window, and the facts of its making"
     def __init__(self,
@@ -295,13 +308,18 @@ class Predictions:
     @property
     def groups(self) -> np.ndarray: return self.frame["group"].to_numpy(dtype=str)
 
-# %% ../nbs/00_core.ipynb #63dc44e8
+# %% ../nbs/00_core.ipynb #02f212e2
 @patch(as_prop=True)
 def targets(
     self:Predictions,
 ) -> np.ndarray: # int64 (n,), class index, -1 unknown; (n, C) of 0 and 1 when the scale is multilabel
-    "True classes"
-    if self.scale.multilabel: return self.frame[[f"target_{c}" for c in self.scale.names]].to_numpy(dtype=np.int64)
+    "True classes; with several labels `InputError` where one is not known"
+    if self.scale.multilabel:
+        labels = self.frame.reindex(columns=[f"target_{c}" for c in self.scale.names])
+        if (off := labels.isna().any(axis=1)).any():
+            raise InputError(f"{off.sum()} rows have no value in {' or in '.join(labels)}, the first is "
+                             f"{self.frame['item'][off.argmax()]!r}: label them, or leave these rows out")
+        return labels.to_numpy(dtype=np.int64)
     place = {n: i for i, n in enumerate(self.scale.names)}
     return np.array([place.get(t, -1) for t in self.frame["target"]], dtype=np.int64)
 
@@ -400,24 +418,6 @@ def load_predictions(
         names = [c.removeprefix("prob_") for c in frame.columns if c.startswith("prob_")]
         scale = RiskScale.from_dict(about["scale"]) if "scale" in about else guess_scale(names)
     return Predictions(frame, scale, {"independence": "declared", **about.get("meta", {})})
-
-# %% ../nbs/00_core.ipynb #9e5123de
-def reduce_windows(
-    preds:Predictions, # rows with a `window` column, or items already
-    how:str="max", # 'max': the window with the highest risk speaks for the item; 'mean': average probabilities
-) -> Predictions: # one row an item, in the order in which items first appear
-    "Predictions of windows reduced to items; `InputError` for an unknown `how`"
-    if how not in ("max", "mean"): raise InputError(f"how is {how!r}, wanted 'max' or 'mean'")
-    if "window" not in preds.frame: return preds
-    columns = [f"prob_{c}" for c in preds.scale.names]
-    risk = preds.risk if preds.risk.ndim == 1 else preds.risk.max(axis=1)
-    frame = preds.frame.assign(_risk=risk)
-    order = frame.drop_duplicates("item")["item"]
-    riskiest = frame.sort_values("_risk", kind="stable", ascending=False).drop_duplicates("item")
-    one = riskiest.set_index("item").loc[order]
-    if how == "mean": one[columns] = frame.groupby("item")[columns].mean().loc[order]
-    one = one.reset_index().drop(columns=["_risk", "window", "start_s", "end_s"], errors="ignore")
-    return Predictions(one, preds.scale, preds.meta)
 
 # %% ../nbs/00_core.ipynb #085aeaf9
 ACTIONS = ("clear", "review", "alarm")

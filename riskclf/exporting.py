@@ -83,7 +83,7 @@ def _int8_graph(bundle, graph, items, work, most):
     kept = min(tries, key=lambda t: t["stray"])["kept"] if tries[-1]["stray"] > most else tries[-1]["kept"]
     return path, dict(pictures=len(train), judged_on=len(valid), kept=kept, tries=tries)
 
-# %% ../nbs/79e_exporting.ipynb #d3ec4117
+# %% ../nbs/79e_exporting.ipynb #847d336e
 def _facts_file(bundle): return bundle.path/"reports"/"card.json"
 
 def _learnt(bundle):
@@ -110,16 +110,13 @@ def _check(items, learnt, runner, old):
 def _measure(bundle, items, learnt, runner, preds, policy, calibrator, check, more, told, folder):
     "Metrics and facts of the card for the export, measured anew"
     from riskclf.deployment.promises import Promises
-    from riskclf.packing import card_facts, unlike_rate
+    from riskclf.packing import card_facts, remark_choices, unlike_rate
     from riskclf.pipeline import report
     old = read_json(_facts_file(bundle))
     judged = old["data"]["split"] if (preds.frame["split"] == old["data"]["split"]).any() else "valid"
     own, settings = preds.subset(judged), bundle.document["provenance"].get("settings", {})
-    metrics = report(own, policy, calibrator, folder, items, Promises(more)) | dict(split=judged)
-    if judged == "calibration":
-        for name in ("miss_rate", "false_alarm_rate", "review_rate"):
-            note = "; ".join(filter(None, [metrics[name].get("note"), "thresholds were set on these items"]))
-            metrics[name] = metrics[name] | dict(note=note)
+    metrics = report(own, policy, calibrator, folder, items, Promises(more))
+    metrics = remark_choices(metrics, judged) | dict(split=judged)
     if check is not None: metrics["unlike_rate"] = unlike_rate(check, learnt, runner, own, items)
     write_json(folder/"metrics.json", metrics)
     data = SimpleNamespace(df=items, scale=bundle.scale, group_source=old["data"]["group_source"])
@@ -159,7 +156,8 @@ def _judged(runner, bundle, items):
     "What a runner says of everything outside training"
     from riskclf.deployment.runtime import predict_frame
     preds = predict_frame(runner, items[items["split"] != "train"], bundle.scale)
-    preds.meta["independence"] = "enforced"
+    made = bundle.policy and bundle.policy.certificate
+    preds.meta["independence"] = made.independence if made else "enforced"  # an export makes no items independent
     if (lost := list(preds.meta["failed"].items())): raise InputError(f"{lost[0][0]} could not be judged: {lost[0][1]}")
     return preds
 

@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from .core import Predictions
 from .evaluation.bounds import exact_rate, provable_rate
-from .evaluation.certificate import scores_hash
 from .evaluation.ledger import Ledger
-from .evaluation.levels import certify_levels, plan_levels, score_table
+from .evaluation.levels import certify_levels, plan_levels
 
 # %% ../nbs/78c_grading.ipynb #a14266e5
 class LevelPlan(NamedTuple):
@@ -75,10 +74,10 @@ def grade(
 ) -> tuple: # `Outcome` of the levels, or None; notes, list of str
     "Certify the levels as planned"
     if not plan.asked: return None, [plan.text] if plan.text else []
-    scores = scores_hash(calibration, score_table(calibration)[1])
-    asked = dict(kind="levels", max_under_call=plan.max_rate, confidence=confidence, unit=unit, scores=scores)
-    look = Ledger(ledger).look(calibration, asked, plan.looks)
-    made = certify_levels(calibration, plan.max_rate, None, confidence, unit, look=look,
-                          accept_provable=accept_provable)
+    def answer(look): return certify_levels(calibration, plan.max_rate, None, confidence, unit, look=look,
+                                            accept_provable=accept_provable)
+    asked = dict(kind="levels", max_under_call=plan.max_rate, confidence=confidence, unit=unit,
+                 accept_provable=accept_provable)
+    made, look = Ledger(ledger).ask(calibration, asked, answer, plan.looks)
     over = ["the calibration set was looked at more often than was planned: use fresh items"] * look["overdrawn"]
     return made, [s["reason"] for s in made.shortfalls] + over

@@ -17,7 +17,7 @@ import pandas as pd
 import yaml
 
 from riskclf.core import (
-    InputError, Predictions, RiskScale, hash_json, reduce_windows, save_predictions, write_json,
+    InputError, Predictions, RiskScale, hash_json, save_predictions, write_json,
 )
 from .data.checks import check_files, usable_items
 from .data.manifest import load_manifest
@@ -30,8 +30,9 @@ from .evaluation.failures import decision_impact, find_failures, plot_failures
 from .evaluation.labels import apply_label_review
 from .evaluation.metrics import evaluate_predictions, plot_confusion, plot_pr, plot_roc, plot_thresholds
 from .kinds import KINDS, find_kind, without_warnings
+from .windows import reduce_windows
 
-# %% ../nbs/78_pipeline.ipynb #53b3e4a0
+# %% ../nbs/78_pipeline.ipynb #e4908ef4
 class Prepared(NamedTuple):
     "Checked items with groups and splits; `checked` has the unusable ones too"
     df:pd.DataFrame
@@ -44,6 +45,8 @@ class Prepared(NamedTuple):
     def notes(self): return list(self.df.attrs.get("notes", []))
     @property
     def group_source(self): return self.df.attrs.get("group_source", "")
+    @property
+    def independence(self): return "declared" if self.df.attrs.get("torn") else "enforced"
 
 def _shares(split, scale, certify):
     "Fractions for train, valid, calibration, test when there may be nothing to certify"
@@ -255,7 +258,7 @@ class Kept:
         known = [(k, self.rows[str(i)]) for k, i in enumerate(df["item"]) if str(i) in self.rows]
         return np.concatenate([r for _, r in known]), np.repeat([k for k, _ in known], [len(r) for _, r in known])
 
-# %% ../nbs/78_pipeline.ipynb #903cc3bf
+# %% ../nbs/78_pipeline.ipynb #f20842f6
 def score_items(
     model, # `Bundle`, or a runner
     df:pd.DataFrame, # manifest
@@ -287,7 +290,7 @@ def judge(
     runner, onnx, encoder = learnt.kind.export(learnt.model, learnt.recipe, Path(folder))
     judged = prepared.df[prepared.df["split"] != "train"]
     preds = score_items(runner, judged, Path(folder).parent, prepared.scale, keep)
-    preds.meta |= dict(independence="enforced", data_hash=data_hash(prepared.df))
+    preds.meta |= dict(independence=prepared.independence, data_hash=data_hash(prepared.df))
     return Judged(preds, runner, onnx, encoder)
 
 def data_hash(

@@ -34,7 +34,7 @@ def choose_items(
         return rows, dict(fresh=fresh, items=int(rows.sum()), listed=len(df), why=_WHY[why]), split
     raise InputError(f"the model was trained on all {len(df)} items, or on copies of them: bring new ones")
 
-# %% ../nbs/81_signoff.ipynb #2872a71a
+# %% ../nbs/81_signoff.ipynb #7fcad1dd
 def _conditions(df, judged, trained, bins=(), names=None, most=300, seed=0):
     "Conditions from the manifest and from the pixels; the measured ones are cut where training items are, if known"
     import pandas as pd
@@ -74,7 +74,8 @@ def _dataset(prepared, split, bench):
     df = prepared.df.assign(split=split)
     df.attrs = dict(prepared.df.attrs)
     found = None if bench is None else measure_leakage(bench)
-    return json_values(dataset_facts(df, prepared.checked, prepared.scale, find_shortcuts(prepared), found))
+    probes = find_shortcuts(prepared._replace(df=df))
+    return json_values(dataset_facts(df, prepared.checked, prepared.scale, probes, found))
 
 # %% ../nbs/81_signoff.ipynb #035a59af
 def _write_cards(given, s, factors, gaps, where):

@@ -8,13 +8,12 @@ __all__ = ['COMMANDS', 'check', 'train', 'evaluate', 'predict', 'watch', 'verify
 # %% ../nbs/80_workflow.ipynb #79e13f0c
 import json
 import logging
-import os
 import shlex
 from pathlib import Path
 
 from .certifying import certify
-from .commands import (Result, check_license, check_wish, checked_data, join_lines, json_values, labelled_data,
-                              left_out, make_folder)
+from .commands import (Result, check_license, check_run, check_wish, checked_data, join_lines, json_values,
+                              labelled_data, left_out, make_folder)
 from .core import InputError, write_json
 from .doctor import cache_folder, examine, ledger_file
 from .evaluation.bounds import check_rate
@@ -126,7 +125,8 @@ def check(
     check_rate("confidence", confidence)
     p = checked_data(data, split, classes=classes, column=column, alarm_from=alarm_from, unordered=unordered,
                      group_by=group_by, split_by=split_by, seed=seed, label_review=label_review)
-    table, (copy_text, copies), (short_text, shortcuts) = summarize_checks(p.checked), _copies(p), _shortcuts(p)
+    united = p.checked.assign(group=p.checked["item"].map(p.df.set_index("item")["group"]))
+    table, (copy_text, copies), (short_text, shortcuts) = summarize_checks(united), _copies(p), _shortcuts(p)
     plan_text, plan = _plan(p, max_miss_rate, confidence, "item")
     outlook_text, outlook = _outlook(p, learning_curve, leakage, labels, recipe, size, cache, seed)
     found = dict(items=len(p.checked), usable=len(p.df), groups=int(p.df["group"].nunique()), notes=p.notes,
@@ -195,8 +195,7 @@ def train(
                 unit=unit, mode=mode, looks=looks, accept_provable=accept_provable, min_precision=min_precision,
                 marginal=marginal, ledger=Path(ledger) if ledger else ledger_file(), max_under_call=max_under_call)
     check_wish(**wish, license=license)
-    _check_out(out, data, overwrite, resume)
-    _check_numbers(size=size, epochs=epochs, lr=lr, batch_size=batch_size)
+    check_run(out, data, overwrite, resume, size=size, epochs=epochs, lr=lr, batch_size=batch_size)
     split, how = split or _recipe_split(recipe, certify), dict(
         classes=classes, column=column, alarm_from=alarm_from, unordered=unordered, group_by=group_by,
         split_by=split_by, seed=seed)
@@ -223,25 +222,6 @@ def _told(recipe): return recipe if isinstance(recipe, dict) else str(recipe)
 
 def _review(p): return p.df.attrs.get("label_review")
 
-def _check_out(out, data, overwrite, resume):
-    "Hours of training are not thrown away unasked, and find a place at their end"
-    whole = Path(out).resolve()
-    here = next(p for p in (whole, *whole.parents) if p.exists())
-    if not here.is_dir() or not os.access(here, os.W_OK):
-        raise InputError(f"{out} cannot be written to ({here}): name another folder")
-    if Path(data).is_dir() and Path(data).resolve() in (whole, *whole.parents):
-        raise InputError(f"{out} lies in the data {data}, where it would be taken for a class: name a folder outside")
-    if overwrite: return
-    if (Path(out)/"bundle").exists():
-        raise InputError(f"{Path(out)/'bundle'} exists: name another --out, or add --overwrite")
-    if not resume and (Path(out)/"checkpoint"/"last.safetensors").exists():
-        raise InputError(f"{out} holds a run that did not come to its end: go on with --resume, "
-                         "name another --out, or add --overwrite to begin anew")
-
-def _check_numbers(**given):
-    for name, value in given.items():
-        if value is not None and not value > 0: raise InputError(f"{name} is {value}: it must be above 0")
-
 def _trained(made, lines, lost, out, **found):
     "What a run came to"
     found |= dict(bundle=str(Path(out)/"bundle"), bundle_id=made.bundle_id, certificate=made.certificate,
@@ -255,8 +235,10 @@ def _announce(p, plan_text):
 
 def _train(p, out, wish, settings, changes, resume, overwrite, unit, max_miss_rate, cache, data, milestones):
     "Learn and pack; what was packed, lines on an estimate where nothing was certified, and the estimate"
+    from riskclf.evaluation.ledger import Ledger
     from riskclf.packing import pack
     from riskclf.pipeline import learn, read_recipe
+    if wish is not None: Ledger(wish["ledger"])  # one that cannot be opened is told before hours of training
     out, recipe, seed = make_folder(out), read_recipe(settings["recipe"]), settings["seed"]
     milestones = [m.strip() for m in milestones.split(";")] if milestones else None
     learnt = learn(p, recipe, cache, out/"checkpoint", resume, seed, milestones, _log.info, **changes)
@@ -298,7 +280,7 @@ def _by_condition(preds, df, bundle, conditions, out):
     return ["largest gaps between conditions:", gaps.to_string(index=False)], dict(
         condition_gaps=json.loads(gaps.to_json(orient="records")))
 
-# %% ../nbs/80_workflow.ipynb #768bcb79
+# %% ../nbs/80_workflow.ipynb #e2fa70aa
 def evaluate(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes
@@ -324,8 +306,10 @@ def evaluate(
         raise InputError(f"all {len(p.df)} items were seen in training: bring new ones, or add --allow-seen")
     keep = keep_features(b)
     preds = score_items(b, fresh, make_folder(out), keep=keep)
-    notes = [*p.notes, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
+    notes = [*p.notes, *b.remarks, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
              + (", and are kept" if allow_seen else ", and are left out")]
+    if allow_seen and any(s.endswith("calibration") for s in seen):
+        notes.append("calibration items are among them: who picks a model by these figures may not certify it on them")
     metrics = report(preds, b.policy, b.calibrator, out, p.df, b.promises)
     more, found = _by_condition(preds, fresh, b, conditions, Path(out))
     actions = take_actions(preds, b.policy, b.promises)
@@ -337,7 +321,7 @@ def evaluate(
                   _figures(metrics), more, missed, f"written to {out}")
     return Result(metrics, text, left_out(p) if strict else [])
 
-# %% ../nbs/80_workflow.ipynb #86767026
+# %% ../nbs/80_workflow.ipynb #1036f400
 def predict(
     bundle, # folder of a bundle
     *paths, # images or videos, patterns such as 'camera/*.jpg', or folders, with all that is in them (masks too)
@@ -350,7 +334,7 @@ def predict(
     "A decision for each image or video; what cannot be judged goes to review"
     from riskclf.deployment.bundle import load
     if not paths: raise InputError("nothing to judge: name images, videos, folders or patterns")
-    b = load(bundle)
+    for remark in (b := load(bundle)).remarks: _log.info(remark)
     if captioned and timeline is None: raise InputError("captioned copies need a folder: --timeline DIR")
     if timeline is not None and (b.task != "video" or b.policy is None):
         raise InputError("a timeline takes a bundle of videos with a policy")

@@ -15,7 +15,7 @@ NBS = ROOT / "nbs"
 SCRIPTS = ROOT / ".github" / "scripts"
 BIN = Path(sys.executable).parent
 LIGHT = re.compile(
-    r"^(core"
+    r"^(core|windows"
     r"|data\.(captions|decode|frames|images|live|movement|sequences|video)"
     r"|models\.graph"
     r"|evaluation\.(bounds|calibration|certificate|clips|detection|events|intervals|ledger|levels|outliers|policy|subgroups"
@@ -97,6 +97,41 @@ def notebooks_clean():
             found.append(f"{rel} shows a machine path in an output")
         if nb.stat().st_size > 1_000_000:
             found.append(f"{rel} is {nb.stat().st_size / 1e6:.1f} MB, over 1 MB")
+    return found
+
+
+NOT_RUN = re.compile(r"^#\|\s*(hide|exports?i?|default_exp|eval:|slow|gpu|notest)", re.M)
+SILENT = re.compile(r"test_\w+|chdir|mkdir|cleanup")
+
+
+def speaks(text):
+    "Does running this source print, display or end in a value to show? Loops, `if` and `with` are looked into"
+    body = ast.parse(re.sub(r"^[%!].*$", "", text, flags=re.M)).body
+    todo = list(body)
+    while todo:
+        node = todo.pop()
+        todo += node.body if isinstance(node, (ast.For, ast.If, ast.With)) else []
+        call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+        if call and getattr(node.value.func, "id", "") in ("print", "display"):
+            return True
+    if not body or not isinstance(body[-1], ast.Expr) or text.rstrip().endswith(";"):
+        return False
+    value = body[-1].value
+    name = getattr(value.func, "attr", getattr(value.func, "id", "")) if isinstance(value, ast.Call) else ""
+    return not isinstance(value, ast.Constant) and not SILENT.fullmatch(name)
+
+
+def outputs_saved():
+    "A visible cell that says something has it saved, and what it says is not that the data was missing"
+    found = []
+    for nb in notebooks():
+        for i, c in enumerate(cells(nb)):
+            if c["cell_type"] != "code":
+                continue
+            if not c["outputs"] and not NOT_RUN.search(source(c)) and speaks(source(c)):
+                found.append(f"{nb.name}: cell {i} has no saved output: run it with run_nbs.py")
+            if any("".join(o.get("text", "")).startswith("skipped: ../../shared") for o in c["outputs"]):
+                found.append(f"{nb.name}: cell {i} was saved where the data is not")
     return found
 
 
@@ -243,6 +278,7 @@ def site_links():
 CHECKS = (
     export_in_sync,
     notebooks_clean,
+    outputs_saved,
     import_cells,
     imports_point_down,
     small_modules,

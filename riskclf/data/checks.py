@@ -160,7 +160,7 @@ def _read_all(paths, limits, timeout_s, workers, cache):
             if file and lasting: print(json.dumps([keys[path], found]), file=file, flush=True)
     return facts
 
-# %% ../../nbs/12_data.checks.ipynb #5a2ac67a
+# %% ../../nbs/12_data.checks.ipynb #14c6d0d0
 _COLUMNS = ("sha256", "phash", "width", "height", "mode", "format", "frames", "size_bytes")
 
 def _judge(df, facts, views):
@@ -170,6 +170,24 @@ def _judge(df, facts, views):
         found = {v: facts[p] for v, p in files.items() if isinstance(p, str)}
         status = max((f["status"] for f in found.values()), key=("ok", "handled", "bad").index)
         yield status, "; ".join(f"{v}: {f['reason']}".removeprefix(": ") for v, f in found.items() if f["reason"])
+
+def _keep_given(df, given):
+    "Columns of the manifest that have the name of a measured one and say something else, kept as `<name>_old`"
+    moved = {}
+    for c in [c for c in (*_COLUMNS, "status", "reason", "duration_s", "fps") if c in given and c in df]:
+        told = (given[c].notna() & df["status"].ne("bad")).to_numpy()
+        if all(_same(a, b) for a, b in zip(given[c][told], df[c][told])): continue
+        name = f"{c}_old"
+        while name in df: name += "_old"
+        df[name], moved[c] = given[c], name
+    if moved:
+        names = ", ".join(f"{c} as {name}" for c, name in moved.items())
+        note = f"columns of the manifest whose names the check needs are kept under another: {names}"
+        df.attrs = df.attrs | dict(notes=[*df.attrs.get("notes", []), note])
+
+def _same(a, b):
+    try: return abs(float(a) - float(b)) <= 1e-3*abs(float(b))
+    except (TypeError, ValueError): return str(a) == str(b)
 
 def _set_masks_aside(df, facts):
     "Masks that cannot be read, or whose size is not that of the picture, are taken out, and the reason says so"
@@ -184,7 +202,7 @@ def _set_masks_aside(df, facts):
         for c, value in dict(mask=None, status="handled", reason=reason).items():
             df.iloc[k, df.columns.get_loc(c)] = value
 
-# %% ../../nbs/12_data.checks.ipynb #ad16e774
+# %% ../../nbs/12_data.checks.ipynb #8d7a0e02
 def check_files(
     df, # manifest with `path`, and where known `mask` and the columns named in its `attrs['views']`, DataFrame
     max_pixels:int=100_000_000, # width times height allowed
@@ -200,7 +218,7 @@ def check_files(
     names = [c for c in dict.fromkeys(["path", *views, "mask"]) if c in df]
     paths = dict.fromkeys(p for c in names for p in df[c] if isinstance(p, str))
     facts = _read_all(list(paths), limits, timeout_s, workers or threads(), cache)
-    df = df.copy()
+    given, df = df, df.copy()
     df["status"], df["reason"] = zip(*_judge(df, facts, views)) if len(df) else ((), ())
     for c in _COLUMNS:
         values = [facts[p].get(c) for p in df["path"]]
@@ -208,6 +226,7 @@ def check_files(
         df[c] = pd.array(values, dtype="Int64") if whole else ["" if v is None else v for v in values]
     if any(map(is_video, df["path"])):
         for c in ("duration_s", "fps"): df[c] = [float(facts[p].get(c, "nan")) for p in df["path"]]
+    if not {"status", *_COLUMNS} <= set(given): _keep_given(df, given)  # with all of them it was checked before
     if "mask" in df: _set_masks_aside(df, facts)
     return df
 

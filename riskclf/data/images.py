@@ -6,7 +6,7 @@
 __all__ = ['RESIZES', 'AUGMENT', 'PRESETS', 'ImageRecipe', 'Batch', 'load_batch', 'iter_batches', 'augment_spec', 'augment_id',
            'augment']
 
-# %% ../../nbs/15_data.images.ipynb #3336f16e
+# %% ../../nbs/15_data.images.ipynb #6b526875
 import difflib
 import math
 from collections import deque
@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core import InputError, hash_json, threads
-from .decode import ImageError, load_image
+from .decode import ImageError, load_reduced
 
-# %% ../../nbs/15_data.images.ipynb #26b0655a
+# %% ../../nbs/15_data.images.ipynb #01610862
 RESIZES = ("squash", "pad", "crop")
 
 @dataclass(frozen=True, init=False)
@@ -56,37 +56,42 @@ class ImageRecipe:
 
     def apply(self,
         image:np.ndarray, # uint8 (h, w, 3), RGB
+        extent=None, # `Extent` of the picture in it, from `load_reduced`; all of it by default
     ) -> np.ndarray: # uint8 (size, size, 3)
         "The image as the model wants it, before normalisation"
-        return _resize(image, self.size, self.resize, self.fill)
+        return _resize(image, self.size, self.resize, self.fill, extent)
 
     def load(self,
         source, # path, or the bytes of a file
+        change=None, # called with the decoded image, uint8 (h, w, 3), before its size is changed; gives one like it
     ) -> np.ndarray: # uint8 (size, size, 3)
         "Decode, at reduced scale where that is enough, and `apply`; `ImageError` as in `load_image`"
-        return self.apply(load_image(source, min_side=self.size))
+        image, extent = load_reduced(source, min_side=self.size)
+        return self.apply(image if change is None else change(image), extent)
 
-# %% ../../nbs/15_data.images.ipynb #52559453
-def _resize(image, size, resize, fill):
+# %% ../../nbs/15_data.images.ipynb #a54613ac
+def _resize(image, size, resize, fill, extent=None):
     "uint8 (size, size, 3)"
-    from PIL import Image
-    height, width = image.shape[:2]
-    if resize == "squash" or height == width: return _scaled(Image.fromarray(image), (size, size))
+    k, left, top, width, height = extent or (1, 0, 0, image.shape[1], image.shape[0])
+    if resize == "squash" or height == width: return _scaled(image, k, left, top, width, height, (size, size))
     if resize == "crop":
         side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        return _scaled(Image.fromarray(np.ascontiguousarray(image[top:top+side, left:left+side])), (size, size))
+        return _scaled(image, k, left + (width - side)//2, top + (height - side)//2, side, side, (size, size))
     scale = size / max(height, width)
     inner = max(1, round(width * scale)), max(1, round(height * scale))
     out = np.empty((size, size, 3), np.uint8)
     out[:] = fill
-    left, top = (size - inner[0]) // 2, (size - inner[1]) // 2
-    out[top:top+inner[1], left:left+inner[0]] = _scaled(Image.fromarray(image), inner)
+    x, y = (size - inner[0]) // 2, (size - inner[1]) // 2
+    out[y:y+inner[1], x:x+inner[0]] = _scaled(image, k, left, top, width, height, inner)
     return out
 
-def _scaled(im, size):
+def _scaled(image, k, left, top, width, height, size):
+    "A part of an array whose pixels stand for k x k of the file, in which the part is measured"
     from PIL import Image
-    return np.asarray(im if im.size == size else im.resize(size, Image.BILINEAR, reducing_gap=2.))
+    x, y, right, bottom = left // k, top // k, -(-(left + width) // k), -(-(top + height) // k)
+    im = Image.fromarray(np.ascontiguousarray(image[y:bottom, x:right]))
+    box = (left/k - x, top/k - y, (left + width)/k - x, (top + height)/k - y)
+    return np.asarray(im if box == (0, 0, *size) else im.resize(size, Image.BILINEAR, box, reducing_gap=2.))
 
 # %% ../../nbs/15_data.images.ipynb #9f87e64f
 class Batch(NamedTuple):

@@ -71,30 +71,54 @@ def _walk(folder):
                   if not _is_hidden(f) and Path(f).suffix.lower() not in _NOTES]
     return sorted(found)
 
-# %% ../../nbs/11_data.manifest.ipynb #117bbf7c
-def _class_rows(root, folder):
+# %% ../../nbs/11_data.manifest.ipynb #e62f8c0b
+def _is_text(path): return path.encode("utf-8", "ignore").decode() == path
+
+def _shown(path): return repr(path).replace("\\udc", "\\x")  # a byte that is not UTF-8
+
+def _pass_over(notes, files, why):
+    "A note on files that become no items"
+    if files: notes.append(f"{len(files)} files {why} and are passed over, such as {_shown(files[0])}")
+
+def _class_rows(root, folder, notes):
     "(path, mask) of each file of one class folder, relative to the root"
     images = folder/"images" if (folder/"images").is_dir() else folder
     masks = _walk(folder/"masks") if images != folder else []
     place = lambda sub, file: (sub/file).relative_to(root).as_posix()
     mask_of = {posixpath.splitext(m)[0]: place(folder/"masks", m) for m in masks}
-    return [(place(images, f), mask_of.get(posixpath.splitext(f)[0])) for f in _walk(images)]
+    found = _walk(images)
+    rows = [(place(images, f), mask_of.get(posixpath.splitext(f)[0])) for f in found]
+    if images != folder:
+        beside = [f for f in _walk(folder) if f.split("/")[0] not in ("images", "masks")]
+        _pass_over(notes, beside, f"of {_shown(folder.name)} lie beside its folder images")
+        names = {posixpath.splitext(f)[0] for f in found}
+        _pass_over(notes, [m for m in masks if posixpath.splitext(m)[0] not in names],
+                   f"in the folder masks of {_shown(folder.name)} have no picture of their name")
+    return rows
 
-def _read_folder(root, wanted):
+def _loose(folder): return sorted(f.name for f in folder.iterdir() if f.is_file() and not _is_hidden(f.name)
+                                  and f.suffix.lower() not in _NOTES)
+
+# %% ../../nbs/11_data.manifest.ipynb #1bddca73
+def _read_folder(root, wanted, notes):
     "Rows path, label, split, mask of a folder of class folders; `wanted` names the ones to read, all by default"
     top = _folders(root)
     by_split = len(top) > 1 and all(d.name.lower() in _SPLITS for d in top)
     places = [(d, None) for d in top]
     if by_split: places = [(c, _SPLITS[d.name.lower()]) for d in top for c in _folders(d)]
+    for d in [root, *top][:1 + by_split*len(top)]: _pass_over(notes, _loose(d), f"lie in {d.name}, in no class folder,")
     rows, empty = [], []
     for folder, split in places:
-        found = _class_rows(root, folder)
-        if not found and (wanted is None or folder.name in wanted): empty.append(folder.relative_to(root).as_posix())
+        named = wanted is None or folder.name in wanted
+        found = _class_rows(root, folder, notes if named else [])
+        if not found and named: empty.append(folder.relative_to(root).as_posix())
         rows += [(path, folder.name, split, mask) for path, mask in found]
+    _pass_over(notes, [path for path, *_ in rows if not _is_text(path)], "have names that are not UTF-8")
+    rows = [row for row in rows if _is_text(row[0])]
     if not rows: raise InputError(f"{root} holds no manifest.csv and no class folder with files in it: "
                                   f"wanted are folders such as {root/'safe'} and {root/'unsafe'}")
-    if empty: raise InputError(f"class folder {empty[0]!r} of {root} is empty: put files into it, or leave it out "
-                               "with --classes")
+    if empty: raise InputError(f"class folder {_shown(empty[0])} of {root} is empty: put files into it, or leave it "
+                               "out with --classes")
     df = pd.DataFrame(rows, columns=["path", "label", "split", "mask"])
     return df.drop(columns=[c for c in ("split", "mask") if df[c].isna().all()])
 
@@ -128,7 +152,7 @@ def _rename(df, columns, where):
     moved = {ours: f"{ours}_old" for ours in columns if ours in df and ours not in used}
     return df.rename(columns=moved).rename(columns={theirs: ours for ours, theirs in columns.items()})
 
-# %% ../../nbs/11_data.manifest.ipynb #c16a90f7
+# %% ../../nbs/11_data.manifest.ipynb #b6b77a68
 def _column(values): return pd.Series(list(values), dtype=object)  # keeps None, which pandas would turn into NaN
 
 def _text(values):
@@ -148,21 +172,23 @@ def _stretches(df, files):
     "Names of items that are stretches of a video, `file#start-end`; a row without times is the whole file"
     missing = {"start_s", "end_s"} - set(df)
     if missing: raise InputError(f"stretches of a video need the column {missing.pop()!r} too")
-    for c in ("start_s", "end_s"): df[c] = pd.to_numeric(df[c], errors="coerce")
+    given = df[["start_s", "end_s"]]
+    for c in given: df[c] = pd.to_numeric(given[c], errors="coerce")
     start, end = df["start_s"].to_numpy(float), df["end_s"].to_numpy(float)
-    wrong = ~((start >= 0) & (end > start)) & ~(np.isnan(start) & np.isnan(end))
+    wrong = ~((start >= 0) & (end > start)) & given.notna().any(axis=1).to_numpy()
     if wrong.any():
-        raise InputError(f"row {wrong.argmax() + 1} has start_s {start[wrong][0]:g} and end_s {end[wrong][0]:g}: wanted"
-                         " are seconds from the start of the file, end_s after start_s, or neither for the whole file")
+        raise InputError(f"row {wrong.argmax() + 1} has start_s {given['start_s'][wrong].iloc[0]} and end_s "
+                         f"{given['end_s'][wrong].iloc[0]}: wanted are seconds from the start of the "
+                         "file, end_s after start_s, or neither for the whole file")
     return [f if a != a else f"{f}#{a:g}-{b:g}" for f, a, b in zip(files, start, end)]
 
 def _resolve(df, root, views):
     "Openable paths in every column that holds files, and the item names"
     for c in [c for c in dict.fromkeys(["path", "mask", *views]) if c in df]:
         files = _column(None if t is None else _relative(t, root) for t in _text(df[c]))
-        if c == "path" and "item" not in df:
-            df["item"] = files
-            if "start_s" in df or "end_s" in df: df["item"] = _stretches(df, files)
+        if c == "path":
+            names = _stretches(df, files) if "start_s" in df or "end_s" in df else files
+            if "item" not in df: df["item"] = names
         df[c] = _column(None if f is None else os.path.join(root, f) for f in files)
     df["item"] = _text(df["item"])
     if (again := df["item"][df["item"].duplicated()]).size:
@@ -199,12 +225,18 @@ def _make_scale(df, names, alarm_from, ordered, costs, notes):
         notes.append(f"taken from well-known names: {' < '.join(names)}, alarm from {first!r}")
     return RiskScale(names, alarm_from, costs, ordered=ordered)
 
-# %% ../../nbs/11_data.manifest.ipynb #ad951df8
+# %% ../../nbs/11_data.manifest.ipynb #3f7717a1
 def _pick_labels(df, classes, alarm_from, costs, notes):
     "Columns `label_<class>` merged and left out as `classes` says, and their scale"
     given = [c.removeprefix("label_") for c in df.columns if c.startswith("label_")]
     values = df[[f"label_{c}" for c in given]].apply(pd.to_numeric, errors="coerce")
-    if not given or not values.isin([0, 1]).all(axis=None):
+    good = values.isin([0, 1])
+    if good.any(axis=None) and not good.all(axis=None):
+        c = values.columns[~good.all()][0]
+        cell = _text(df[c])[good[c].argmin()]
+        raise InputError(f"column {c!r} holds {'nothing' if cell is None else repr(cell)} in row "
+                         f"{good[c].argmin() + 1}: columns label_<class> hold 0 or 1 in every row")
+    if not given or not good.all(axis=None):
         raise InputError(f"there is no column `label`{did_you_mean('label', df.columns)} (map it with "
                          "--column label=NAME; several labels at once are columns label_<class> that hold 0 or 1)")
     parts = parse_classes(classes) if classes is not None else {c: [c] for c in given}
@@ -215,12 +247,14 @@ def _pick_labels(df, classes, alarm_from, costs, notes):
     df = df.drop(columns=values.columns).assign(**merged)
     return df, RiskScale(list(parts), alarm_from, costs, ordered=False, multilabel=True)
 
-# %% ../../nbs/11_data.manifest.ipynb #5f008cbc
-def _read_data(data, columns, views, classes):
+# %% ../../nbs/11_data.manifest.ipynb #cee6ddc6
+def _read_data(data, columns, views, classes, notes):
     "(DataFrame, folder that paths are relative to, words for an error)"
     if isinstance(data, pd.DataFrame):
         return _rename(data.copy(), columns, "the DataFrame"), os.path.abspath("."), "labels of the DataFrame"
     path = Path(data).expanduser()
+    if not _is_text(str(path.absolute())):
+        raise InputError(f"the name {_shown(str(path.absolute()))} is not UTF-8: rename the file or folder")
     if not path.exists(): raise InputError(f"{path} does not exist")
     tables = [path/f"manifest{s}" for s in (".csv", ".parquet")] if path.is_dir() else [path]
     if (table := next((t for t in tables if t.is_file()), None)) is not None:
@@ -231,9 +265,9 @@ def _read_data(data, columns, views, classes):
     if columns: raise InputError(f"{path} is a folder without manifest.csv, so there is no column to map")
     if views: raise InputError(f"{path} has no manifest.csv: several views need a table with one column a view")
     wanted = None if classes is None else {f for fs in parse_classes(classes).values() for f in fs}
-    return _read_folder(path.absolute(), wanted), os.path.abspath(path), f"folders of {path}"
+    return _read_folder(path.absolute(), wanted, notes), os.path.abspath(path), f"folders of {path}"
 
-# %% ../../nbs/11_data.manifest.ipynb #bde9c3b4
+# %% ../../nbs/11_data.manifest.ipynb #51b5a4cf
 def _clean_columns(df, views, notes):
     "Group, split and path columns as text, checked"
     if not len(df): raise InputError("the manifest has no rows")
@@ -241,8 +275,8 @@ def _clean_columns(df, views, notes):
         if v not in df: raise InputError(f"there is no column for the view {v!r}{did_you_mean(v, df.columns)}")
     if views: df["path"] = df[list(views)].bfill(axis=1).iloc[:, 0]
     if "path" not in df: raise InputError(f"there is no column `path`{did_you_mean('path', df.columns)} (map it with "
-                                          "--column path=NAME, or name the views with --views)")
-    for c in ("path", "label"):
+                                          "--column path=NAME)")
+    for c in ("item", "path", "label"):
         if c in df and (lost := df[c].isna()).any():
             raise InputError(f"{lost.sum()} rows have no {c}, the first is row {int(lost.argmax()) + 1}: "
                              "fill it in or take the row out")
@@ -256,7 +290,7 @@ def _clean_columns(df, views, notes):
         renamed = sorted({(a, b) for a, b in zip(given, df["split"]) if a != b})
         notes += [f"split {a!r} is read as {b!r}" for a, b in renamed]
 
-# %% ../../nbs/11_data.manifest.ipynb #e5901810
+# %% ../../nbs/11_data.manifest.ipynb #cfe8d96c
 def load_manifest(
     data, # folder of class folders, folder with manifest.csv, .csv or .parquet file (str or Path), or DataFrame
     classes=None, # as in `parse_classes`; well-known names are recognised without
@@ -269,7 +303,7 @@ def load_manifest(
     "One row an item, and the scale its labels live on; `InputError` says what is wrong with the data and what to do"
     notes, columns = [], parse_column(column)
     views = [v.strip() for v in views.split(",")] if isinstance(views, str) else list(views or [])
-    df, root, what = _read_data(data, columns, views, classes)
+    df, root, what = _read_data(data, columns, views, classes, notes)
     df = df.reset_index(drop=True)
     _clean_columns(df, views, notes)
     if "label" in df:

@@ -6,19 +6,20 @@
 __all__ = ['SPLITS', 'group_names', 'assign_groups', 'parse_fractions', 'split_manifest', 'split_table', 'plot_splits',
            'grouped_folds', 'random_folds']
 
-# %% ../../nbs/14_data.splits.ipynb #00962676
+# %% ../../nbs/14_data.splits.ipynb #0fd928f9
 import re
 import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from pandas.tseries.api import guess_datetime_format
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
 from ..core import InputError
-from .duplicates import find_duplicates
+from .duplicates import find_duplicates, first_rows
 from .manifest import class_matrix
 
 # %% ../../nbs/14_data.splits.ipynb #76b57553
@@ -48,12 +49,14 @@ def _given_groups(df, group_by, notes):
         if c in df and df[c].duplicated().any(): return "source video", df[c].tolist()
     return "near duplicates", [None]*len(df)
 
-# %% ../../nbs/14_data.splits.ipynb #9213c8ff
+# %% ../../nbs/14_data.splits.ipynb #d5b1d981
 def _unite(df, names, pairs):
-    "Group names after uniting groups that share a copy, and which were united"
+    "Group names after uniting groups that share a file or a copy of one, and which were united"
     codes, unique = pd.factorize(np.array(names, dtype=object), sort=True)
     place = dict(zip(df["item"].astype(str), codes))
     a, b = (np.array([place[i] for i in pairs[c]], dtype=np.int64) for c in ("item_a", "item_b"))
+    if "path" in df:
+        a, b = (np.r_[x, codes[rows]] for x, rows in zip((a, b), first_rows(df["path"].to_numpy(dtype=object)).T))
     graph = coo_matrix((np.ones(len(a)), (a, b)), shape=(len(unique),)*2)
     _, part = connected_components(graph, directed=False)
     first = pd.Series(unique).groupby(part).first().to_numpy(dtype=object)  # the names are sorted
@@ -61,7 +64,7 @@ def _unite(df, names, pairs):
     united = [names.tolist() for _, names in pd.Series(unique[many]).groupby(part[many])]
     return first[part][codes].tolist(), united
 
-# %% ../../nbs/14_data.splits.ipynb #6a67a46b
+# %% ../../nbs/14_data.splits.ipynb #74a26bb4
 def assign_groups(
     df, # manifest; with the columns of `check_files` where copies shall be found
     group_by:str=None, # as `pattern` in `group_names`; used when there is no column `group`
@@ -72,8 +75,12 @@ def assign_groups(
     source, names = _given_groups(df, group_by, notes)
     names = [str(i) if pd.isna(n) else str(n) for n, i in zip(names, df["item"])]
     checked = "sha256" in df and "phash" in df
-    names, united = _unite(df, names, find_duplicates(df, radius)) if checked else (names, [])
-    if source == "near duplicates": united = []
+    names, united = _unite(df, names, find_duplicates(df, radius) if checked else dict(item_a=[], item_b=[]))
+    if source == "near duplicates":
+        united = []
+        notes.append("nobody said which items belong together: only look-alikes share a group, every other item counts "
+                     "as independent. Where cameras, series or pieces repeat, give --group-by PATTERN or a column "
+                     "`group`: without, figures read too high and a certificate proves too much")
     if not checked: notes.append("the files were not checked, so groups that share copies of a picture are not known")
     if united:
         notes.append(f"{sum(map(len, united))} groups share copies of pictures and are united into {len(united)}, "
@@ -161,24 +168,40 @@ def _stratified(present, size, shares, seed):
     present = np.column_stack([np.ones(len(size), dtype=bool), present])  # no split may be empty either
     return _repair(present, part, _needed(present, shares), rng)
 
-# %% ../../nbs/14_data.splits.ipynb #e530bd18
+# %% ../../nbs/14_data.splits.ipynb #5661629a
+def _dates(given):
+    "Dates of a column by the one format that reads all of it, those of the format that reads most of it otherwise"
+    text = given.astype(str)
+    found = [pd.to_datetime(text, errors="coerce", format="ISO8601", utc=True)]
+    if found[0].notna().all(): return found[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that the first cell shows the other order
+        formats = {guess_datetime_format(t, dayfirst=d) for t in text[given.notna()][:1] for d in (False, True)}
+    for f in sorted(f for f in formats if f and not re.match("%Y.%d", f)):  # nobody writes year, day, month
+        found.append(pd.to_datetime(text, errors="coerce", format=f, utc=True))
+    whole = [t for t in found if t.notna().all()]
+    if len(whole) > 1 and (whole[0] != whole[1]).any():
+        raise InputError(f"the column time can be read as day before month and as month before day, {text.iloc[0]!r} "
+                         "first: write dates like 2026-01-31")
+    return max(whole or found, key=lambda t: t.notna().sum())
+
 def _times(df):
     if "time" not in df: raise InputError("split_by 'time' needs a column `time` (map it with --column time=NAME)")
     time = df["time"]
-    if not pd.api.types.is_datetime64_any_dtype(time): time = pd.to_numeric(time, errors="coerce")
-    if time.isna().any(): time = pd.to_datetime(df["time"], errors="coerce", format="mixed", utc=True)
+    if not pd.api.types.is_datetime64_any_dtype(time):
+        time = pd.to_numeric(time, errors="coerce").replace([np.inf, -np.inf], np.nan)
+        if time.isna().all(): time = _dates(df["time"])
     if (lost := time.isna()).any():
-        raise InputError(f"{lost.sum()} items have no readable time, the first is {df['item'][lost].iloc[0]!r}")
+        raise InputError(f"{lost.sum()} items have no readable time, the first is {df['item'][lost].iloc[0]!r} "
+                         f"({df['time'][lost].iloc[0]}): wanted are numbers, or dates in one format, like 2026-01-31")
     return time.rank(method="dense").to_numpy()
 
 def _by_time(time, codes, size, shares):
-    "A split for each group: cut by time, latest in calibration"
-    order = np.argsort(pd.Series(time).groupby(codes).max().to_numpy(), kind="stable")
-    middle = (np.cumsum(size[order]) - size[order]/2) / size.sum()
+    "A split for each group: cut by time between different moments, latest in calibration"
+    moments, at = np.unique(pd.Series(time).groupby(codes).max().to_numpy(), return_inverse=True)
+    share = np.bincount(at, weights=size) / size.sum()
     row = np.array([0, 1, 3, 2])  # train, valid, test, calibration
-    out = np.empty(len(size), dtype=np.int64)
-    out[order] = row[np.minimum(np.searchsorted(np.cumsum(shares[row]) - 1e-9, middle), 3)]
-    return out
+    return row[np.minimum(np.searchsorted(np.cumsum(shares[row]) - 1e-9, np.cumsum(share) - share/2), 3)][at]
 
 # %% ../../nbs/14_data.splits.ipynb #841221b3
 def _group_table(df):
@@ -192,9 +215,9 @@ def _group_table(df):
     present[codes[rows], columns] = True
     return codes, groups, present, np.bincount(codes), names
 
-# %% ../../nbs/14_data.splits.ipynb #2820e8b5
+# %% ../../nbs/14_data.splits.ipynb #cfce914c
 def _keep_given(df, codes, groups, notes):
-    "The split that the manifest states for each group, -1 for none"
+    "The split that the manifest states for each row and each group, -1 for none, and the groups that it tears"
     given = np.array([-1 if pd.isna(s) else SPLITS.index(s) for s in df["split"]])
     low, high = np.full(len(groups), 9), np.full(len(groups), -1)
     np.minimum.at(low, codes[given >= 0], given[given >= 0])
@@ -206,7 +229,7 @@ def _keep_given(df, codes, groups, notes):
                               "mend the column `split`, or leave it out to have the groups divided")
     if torn: notes.append(f"the given split is kept, but {len(torn)} groups of look-alikes lie in more than one part, "
                           f"the first is {torn[0]!r}: figures may read too high")
-    return given, high
+    return given, high, torn
 
 def _note_absent(df, present, part, wanted, names, notes):
     "A note for each class that is missing from a split"
@@ -215,20 +238,20 @@ def _note_absent(df, present, part, wanted, names, notes):
         why = f" (it has only {n} group{'s' if n > 1 else ''})" if n < len(wanted) else ""
         if s in wanted: notes.append(f"class {names[c]!r} is not in {SPLITS[s]}{why}")
 
-# %% ../../nbs/14_data.splits.ipynb #1eabec18
+# %% ../../nbs/14_data.splits.ipynb #57e1ce7c
 def split_manifest(
     df, # manifest with `group` in every row, see `assign_groups`
     fractions=(60, 10, 30, 0), # as in `parse_fractions`
     split_by:str="group", # 'group': dealt at random; 'time': by time, the latest in calibration
     seed:int=0, # another number deals anew, 0 or more
-) -> pd.DataFrame: # with `split`; `attrs['notes']` names classes that are missing somewhere
+) -> pd.DataFrame: # with `split`; `attrs` has notes (missing classes) and torn (groups that a given split tears)
     "Divide the groups into four parts; `InputError` when there are too few groups or a given split tears one"
     if split_by not in ("group", "time"): raise InputError(f"split_by is {split_by!r}, wanted 'group' or 'time'")
     shares, notes = parse_fractions(fractions), list(df.attrs.get("notes", []))
     codes, groups, present, size, names = _group_table(df)
-    part, row_split = np.full(len(groups), -1), np.full(len(df), -1)
+    part, row_split, torn = np.full(len(groups), -1), np.full(len(df), -1), []
     if "split" in df and df["split"].notna().any():
-        row_split, part = _keep_given(df, codes, groups, notes)
+        row_split, part, torn = _keep_given(df, codes, groups, notes)
         shares = np.where(np.isin(np.arange(4), part), 0, shares)
     todo = np.flatnonzero(part < 0)
     wanted = np.flatnonzero(shares > 0)
@@ -242,11 +265,12 @@ def split_manifest(
             part[todo] = _by_time(_times(df)[rows], np.searchsorted(todo, codes[rows]), size[todo], shares)
         else: part[todo] = _stratified(present[todo], size[todo], shares, seed)
         if (empty := [SPLITS[s] for s in wanted if s not in part]):
-            raise InputError(f"no group is left for {empty[0]}: the groups are too large")
+            raise InputError(f"no group is left for {empty[0]}: the groups are too large"
+                             + (", or too many of them end at the same time" if split_by == "time" else ""))
     _note_absent(df, present, part, np.unique(part), names, notes)
     df = df.copy()
     df["split"] = np.array(SPLITS)[np.where(row_split >= 0, row_split, part[codes])]
-    df.attrs = df.attrs | dict(notes=notes, split_by=split_by)
+    df.attrs = df.attrs | dict(notes=notes, split_by=split_by, torn=torn)
     return df
 
 # %% ../../nbs/14_data.splits.ipynb #13f3f0e8
@@ -283,8 +307,9 @@ def plot_splits(
     ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(.5, 1), frameon=False)
     return ax
 
-# %% ../../nbs/14_data.splits.ipynb #d81c23e7
+# %% ../../nbs/14_data.splits.ipynb #826c2533
 def _check_folds(folds, n, what):
+    if n < 2: raise InputError(f"folds need at least 2 {what}, there is only {n}")
     if not 2 <= folds <= n: raise InputError(f"{folds} folds of {n} {what}: wanted are 2 to {n} folds")
 
 def _fold_once(y, codes, present, folds, seed):

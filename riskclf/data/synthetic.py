@@ -201,7 +201,7 @@ def _moment(g, i, groups, plan):
     hour = {"day": 8 + g % 9, "dusk": 18, "night": 20 + g % 4}[plan["lighting"]]
     return str(day.astype("datetime64[s]") + np.timedelta64(hour * 3600 + 20 * i, "s"))
 
-# %% ../../nbs/10_data.synthetic.ipynb #89d2cdd1
+# %% ../../nbs/10_data.synthetic.ipynb #c1647b3b
 def make_scenes(
     out, # folder to write to, str or Path; made where it is missing
     n:int=200, # number of pictures
@@ -215,10 +215,12 @@ def make_scenes(
     classes=("safe", "unsafe"), # from least to most severe; with more than two, hazards grow with the level
     masks:bool=False, # also write the outline of each hazard, into `<class>/masks` beside `<class>/images`
 ): # DataFrame as in manifest.csv: path, label, group, time, lighting, camera, hazard, hazard_area, decoy, and mask
-    "Write a folder of labelled scenes; `InputError` for arguments out of range"
+    "Write a folder of labelled scenes; `InputError` for arguments out of range, and for a folder with a manifest"
     import pandas as pd
     _check_scene_arguments(n, hazard_share, items_per_group, difficulty, label_noise, conditions, classes)
     out, rows = Path(out), []
+    if (out/"manifest.csv").exists():
+        raise InputError(f"{out} holds a manifest.csv: its pictures would mix with the new ones: name another folder")
     wrong = np.random.default_rng([seed, 3])
     for g, level, k, plan in _plan_scenes(n, hazard_share, items_per_group, classes, conditions, 4, seed):
         for i in range(min(items_per_group, n - g * items_per_group)):

@@ -11,11 +11,12 @@ import itertools
 
 import numpy as np
 
-from ..core import InputError, Predictions, RiskScale, progress, reduce_windows
+from ..core import InputError, Predictions, RiskScale, progress
 from ..data.sequences import Segment
 from .bundle import UNLIKE, Bundle, decide, is_unlike, speaking_probs
 from .engine import Source, find_sources
 from .results import open_results, result_row
+from ..windows import reduce_windows
 
 # %% ../../nbs/71_deployment.runtime.ipynb #20d99be3
 def frame_sources(

@@ -18,7 +18,7 @@ from .certificate import Certificate, describe_bound
 from .intervals import format_figure, rate_figure
 from .robustness import CORRUPTIONS, describe_losses
 
-# %% ../../nbs/49_evaluation.card.ipynb #acd39384
+# %% ../../nbs/49_evaluation.card.ipynb #b35dfb68
 CARD_FACTS = {
     "name": "name of the model",
     "license": "identifier of the licence, such as apache-2.0, or 'unknown' when whoever trained it has not said",
@@ -29,8 +29,8 @@ CARD_FACTS = {
     "data": "name, hash, split (the one measured on), independence, group_source, and counts {split: {class: items}}",
     "model": "backbone, weights_hash, input, parameters",
     "training": "name -> value: the recipe in words and numbers",
-    "why_no_certificate": "a sentence; needed when metrics['certificate'] is None",
-    "calibration": "method, reason ('' when there is none), and report (of `calibration_report`)",
+    "why_no_certificate": "notes on the policy; needed when metrics['certificate'] is None, printed beside one too",
+    "calibration": "method, reason ('' when there is none), and report (of `calibration_report`, 'before' at least)",
     "robustness": "list of rows (of `measure_robustness`): five corruptions at five strengths, and 'adversarial'",
     "speed": "name -> value with its unit, measured; machine and memory",
     "provenance": "name -> value: versions, date, seed, commit",
@@ -139,7 +139,7 @@ def standard_use(
         "Being the only safeguard where a missed item can hurt someone.",
         "Identifying people, or judging them."])
 
-# %% ../../nbs/49_evaluation.card.ipynb #32ed67cd
+# %% ../../nbs/49_evaluation.card.ipynb #72499b6b
 def markdown_table(
     head, # names of the columns
     rows, # one list of values a row
@@ -160,8 +160,7 @@ def _further_text(metrics):
     "Certificates besides that of the policy, and what was measured of them"
     made = [Certificate.from_dict(c) for c in metrics.get("further_certificates", [])]
     if not made: return ""
-    lines = [f"- {describe_bound(b)}" for c in made for b in c.content["bounds"]]
-    text = f"Proven besides, by {' and '.join(f'`{c.id[:12]}`' for c in made)}:\n\n" + "\n".join(lines)
+    text = "\n\n".join(_proof_text(c, f"Proven besides, by `{c.id[:12]}`") for c in made)
     if (calls := metrics.get("level_calls")):
         rows = [(n, f["n"], *(format_figure(f[k]) for k in ("under_call", "under_call_by_two", "over_call")))
                 for n, f in calls.items()]
@@ -173,6 +172,17 @@ def _further_text(metrics):
                  f"a person. Wrong among those answered: {format_figure(sure['rate_items'])}.")
     return "\n\n" + text
 
+def _proof_text(made, head, more=""):
+    "The bounds, how sure all of them are together, which look it was; a warning first where that was one too many"
+    rank, looks, joint = made.ledger["rank"], made.ledger["looks"], made.joint["statement"]
+    items = "calibration items"
+    warning = "" if not made.ledger["overdrawn"] else (
+        f"**The bounds below do not hold as stated: these {items} were looked at {rank} times, {looks} planned. Do not "
+        f"rely on them; certify again on fresh items.**\n\n")
+    look = "no ledger was kept of looks at these" if rank is None else f"look {rank} of {looks} planned at these"
+    bounds = "\n".join(f"- {describe_bound(b)}" for b in made.bounds)
+    return f"{warning}{head}:\n\n{bounds}{more}\n\n{joint[0].upper()}{joint[1:]}; {look} {items}."
+
 def _certificate_text(metrics, facts):
     return _policy_text(metrics, facts) + _further_text(metrics)
 
@@ -180,16 +190,16 @@ def _policy_text(metrics, facts):
     if metrics.get("certificate") is None:
         return f"**There is none.** {facts['why_no_certificate']}\n\nThe rates above are measured, not guaranteed."
     made = Certificate.from_dict(metrics["certificate"])
-    bounds = "\n".join(f"- {describe_bound(b)}" for b in made.content["bounds"])
+    more, notes = "", facts.get("why_no_certificate")
     if (clips := made.content.get("clips")):
         first, last, low, high = (f"{clips[k]:.3g} s" for k in ("shortest_s", "longest_s", "from_s", "to_s"))
-        bounds += (f"\n\nIt was issued for clips of {first} to {last}. It is void for videos shorter than {low} or "
-                   f"longer than {high}, and for the windows of recordings: nothing is cleared there.")
-    return (f"Certificate `{made.id}`:\n\n{bounds}\n\nIt holds for new items drawn like those it was made from, for "
-            "this model, preprocessing and runtime; nothing else. The miss rate in the table above weighs each item "
-            "alike and is not certified.")
+        more = (f"\n\nIt was issued for clips of {first} to {last}. It is void for videos shorter than {low} or "
+                f"longer than {high}, and for the windows of recordings: nothing is cleared there.")
+    return (_proof_text(made, f"Certificate `{made.id}`", more) + "\n\nIt is about new items drawn like those it was "
+            "made from, this model, preprocessing and runtime; nothing else. The miss rate in the table above weighs "
+            "each item alike and is not certified." + (f"\n\nNotes: {notes}." if notes else ""))
 
-# %% ../../nbs/49_evaluation.card.ipynb #cd4634f4
+# %% ../../nbs/49_evaluation.card.ipynb #7f2a8ff9
 def _metrics_text(metrics):
     rows = [(name.replace("_", " "), format_figure(metrics[name]), FIGURE_WORDS[name]) for name in CARD_METRICS]
     classes = [(name, *(format_figure(f[k]) for k in ("precision", "recall", "f1")), f["support"])
@@ -203,11 +213,12 @@ def _metrics_text(metrics):
 
 def _calibration_text(facts):
     part = facts["calibration"]
-    rows = [(name.replace("_", " "), *(format_figure(f[k]) for k in ("before", "after", "change")))
-            for name, f in part["report"].items()]
+    names = [k for k in ("before", "after", "change") if all(k in f for f in part["report"].values())]
+    rows = [(name.replace("_", " "), *(format_figure(f[k]) for k in names)) for name, f in part["report"].items()]
     reason = f" {part['reason']}." if part.get("reason") else ""
+    if "after" not in names: reason += " What it brings is not measured: the items below are those it was fitted on."
     return (f"{part['method']}, fitted on the validation split.{reason} It changes the probabilities that are shown, "
-            "never the actions.\n\n" + markdown_table(("figure", "before", "after", "change"), rows))
+            "never the actions.\n\n" + markdown_table(("figure", *names), rows))
 
 _WHAT = {"image": "pictures, at the size the model sees",
          "video": "clips, one from the middle of each video, at the size the model sees and all frames alike"}

@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from ..core import ACTIONS, InputError, Predictions, reduce_windows
+from ..core import ACTIONS, InputError, Predictions
 from .intervals import (
     GroupStatistic, auroc_statistic, average_precision_statistic, calibration_error_statistic, difference_statistic,
     effective_groups, figure, format_figure, group_bootstrap, group_index, ratio_statistic)
+from ..windows import reduce_windows
 
 # %% ../../nbs/48_evaluation.compare.ipynb #91660681
 def _take_in_order(name, preds, first_name, first):

@@ -7,8 +7,7 @@ __all__ = ['MEASURES', 'VIDEO_MEASURES', 'GAPS', 'picture_conditions', 'video_co
            'bin_conditions', 'outcomes', 'condition_frame', 'subgroup_names', 'condition_metrics', 'condition_gaps',
            'condition_words', 'plot_conditions']
 
-# %% ../../nbs/46_evaluation.conditions.ipynb #93a4f7e5
-import io
+# %% ../../nbs/46_evaluation.conditions.ipynb #8689f131
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
@@ -19,7 +18,7 @@ import pandas as pd
 
 from ..core import InputError, Predictions, progress, threads
 from ..data.checks import is_video
-from ..data.decode import ImageError, load_image
+from ..data.decode import ImageError, _open, load_image
 from ..data.frames import VideoError, _Video, load_frames
 from ..data.manifest import condition_columns
 from .failures import called_classes
@@ -52,17 +51,16 @@ def _jpeg_quality(im):
     scale = 100 * sum(table) / 3688
     return (200 - scale) / 2 if scale <= 100 else 5000 / scale
 
-# %% ../../nbs/46_evaluation.conditions.ipynb #de28f4ef
+# %% ../../nbs/46_evaluation.conditions.ipynb #e40a8dc6
 def picture_conditions(
     path, # image file, str or Path
     side:int=224, # shorter side to which the picture is brought down before, in pixels
 ) -> dict: # `MEASURES`, float; NaN where a format has no such thing
     "What one reading of a file tells about how the picture was made; `ImageError` when it cannot be had whole"
-    from PIL import Image
     try: data = Path(path).read_bytes()
     except (OSError, ValueError) as e: raise ImageError("unreadable", f"{path} cannot be read: {e}") from None
     image = _reduced(load_image(data, min_side=side), side)
-    im = Image.open(io.BytesIO(data))  # the header once more, from memory
+    im = _open(data, str(path), 2**63)[0]  # the header once more, from memory
     width, height = sorted(im.size, reverse=image.shape[1] >= image.shape[0])
     return light_of(image) | dict(sharpness=_sharpness(image), megapixels=width * height / 1e6,
                                   aspect=width / height, bytes_per_pixel=len(data) / (width * height),

@@ -53,7 +53,7 @@ def clopper_pearson(
     high = np.where(rest > 0, beta.ppf(1 - tail, k + 1, np.where(rest > 0, rest, 1)), 1.)
     return low, high
 
-# %% ../../nbs/39_evaluation.intervals.ipynb #96c24481
+# %% ../../nbs/39_evaluation.intervals.ipynb #1cbb3adb
 def group_index(
     groups, # names or numbers (n,), rows that share one must not be split apart
 ) -> tuple: # place of each row's group, int (n,), from 0; number of groups
@@ -75,7 +75,7 @@ def rate_figure(
     level:float=0.95, # confidence of the interval, in (0, 1)
     nothing:str="no such items", # the note when there is no trial
 ) -> dict: # a figure
-    "Share of events among the trials, with the binomial interval over groups"
+    "Share of events among the trials, with the binomial interval over groups; their size must not go with the share"
     events = np.asarray(events, dtype=bool)
     among = np.ones(len(events), bool) if among is None else np.asarray(among, dtype=bool)
     if not among.any(): return figure(None, note=nothing)
@@ -84,7 +84,7 @@ def rate_figure(
     if G < NONE: return figure(value, note=f"{G} group{'s' * (G > 1)}: too few for an interval")
     trials = effective_groups(sizes)
     low, high = clopper_pearson(min(value * trials, trials), trials, level)
-    return figure(value, low, high, "few groups" if G < FEW else None)
+    return figure(value, low, high, "few groups" if min(G, trials) < FEW - 1e-9 else None)
 
 # %% ../../nbs/39_evaluation.intervals.ipynb #6bf6ec1f
 class GroupStatistic:

@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['level_scores', 'check_classes', 'score_table', 'certify_levels', 'level_thresholds', 'call_levels', 'plan_levels',
-           'implied_miss_rate', 'level_rates', 'certify_labels', 'call_labels', 'recertify_classes']
+           'implied_miss_rate', 'implied_statement', 'level_rates', 'certify_labels', 'call_labels',
+           'recertify_classes']
 
-# %% ../../nbs/42d_evaluation.levels.ipynb #0f4f3eff
+# %% ../../nbs/42d_evaluation.levels.ipynb #a6399dab
 import numpy as np
 
 from ..core import InputError, Predictions, RiskScale
 from .bounds import UNITS, check_rate, exact_rate, plan_units
-from .certificate import (Certificate, Outcome, calibration_hash, certificate_content,
+from .certificate import (Certificate, Outcome, certificate_content, check_same_items, kept_bound,
                                             prove_rate, scores_hash)
-from .intervals import rate_figure
+from .intervals import group_index, rate_figure
 
 # %% ../../nbs/42d_evaluation.levels.ipynb #f1f4c5f2
 def level_scores(
@@ -78,13 +79,19 @@ def _lowest(bounds):
     return [b | dict(statement=(_STATEMENTS[b["kind"]] + ", threshold {threshold:.6g} on {score}").format(**b))
             for b in made]
 
-# %% ../../nbs/42d_evaluation.levels.ipynb #2212301f
+# %% ../../nbs/42d_evaluation.levels.ipynb #6e210625
 def _unit_scores(preds, scores, of, column, unit):
     "The score in one column for each unit of one class"
     place = preds.scale.index(of)
     rows = np.flatnonzero(preds.targets[:, place] == 1 if preds.scale.multilabel else preds.targets == place)
     own, items = scores[rows, column], preds.frame["item"].to_numpy(dtype=str)[rows]
     return own[UNITS[unit](own, items, preds.groups[rows], True)]
+
+def _mixed_groups(preds):
+    "{level: groups with items of two or more levels from it up}"
+    pairs = np.unique(np.stack([group_index(preds.groups)[0], preds.targets]), axis=1)
+    counts = {k: np.bincount(pairs[0, pairs[1] >= k]) for k in range(1, len(preds.scale))}
+    return {preds.scale.names[k]: int((n > 1).sum()) for k, n in counts.items()}
 
 def _certify(preds, asked, confidence, unit, marginal, look, accept_provable):
     "An `Outcome` from wishes (kind, class, number of the score column, rate)"
@@ -100,6 +107,7 @@ def _certify(preds, asked, confidence, unit, marginal, look, accept_provable):
         else: shortfalls.append(short | dict(of=of))
     content = certificate_content(preds, _lowest(bounds), confidence, marginal, len(asked), look)
     content |= dict(classes=list(preds.scale.names), columns=columns, scores=scores_hash(preds, scores))
+    if preds.scale.ordered: content["mixed_groups"] = _mixed_groups(preds)
     return Outcome(Certificate(content) if bounds else None, shortfalls)
 
 # %% ../../nbs/42d_evaluation.levels.ipynb #59f4b8f1
@@ -170,12 +178,9 @@ def plan_levels(
     for _, name, _, rate in asked: needed[name] = max(plan_units(rate, 1 - delta), needed.get(name, 0))
     return needed
 
-# %% ../../nbs/42d_evaluation.levels.ipynb #ee682235
-def implied_miss_rate(
-    certificate:Certificate, # from `certify_levels`
-    alarm_from:str, # first level that is an alarm
-) -> float: # in (0, 1), at the joint confidence of the certificate
-    "Bound on unsafe units called below the alarm levels, in any mix; `InputError` when a level lacks a bound"
+# %% ../../nbs/42d_evaluation.levels.ipynb #5d937ca7
+def _implied(certificate, alarm_from):
+    "The bound, and the sentence on why"
     names, rates = certificate.content.get("classes", []), {}
     if alarm_from not in names[1:]: raise InputError(f"alarm_from is {alarm_from!r}, wanted one of {names[1:]}")
     start = names.index(alarm_from)
@@ -185,7 +190,28 @@ def implied_miss_rate(
             rates[level] = min(b["max_rate"], rates.get(level, 1))
     if (open_ := [n for n in names[start:] if names.index(n) not in rates]):
         raise InputError(f"nothing is proven for the levels {open_}, so nothing follows for all of them together")
-    return max(rates[level] for level in range(start, len(names)))
+    rates = [rates[level] for level in range(start, len(names))]
+    mixed = certificate.content.get("mixed_groups", {}).get(alarm_from)
+    if len(rates) == 1: return rates[0], "one level is an alarm"
+    if mixed == 0: return max(rates), ("the largest rate of a level: no calibration group has unsafe items of two "
+                                       "levels, and it holds where new groups have none either")
+    why = "how many groups mix levels is not known" if mixed is None else f"{mixed} calibration groups mix levels"
+    return float(min(1, sum(map(exact_rate, rates)))), f"the sum over the levels: {why}"
+
+def implied_miss_rate(
+    certificate:Certificate, # from `certify_levels`
+    alarm_from:str, # first level that is an alarm
+) -> float: # in (0, 1], at the joint confidence of the certificate
+    "Bound on unsafe units called below the alarm: the largest rate, or their sum; `InputError` when a level lacks one"
+    return _implied(certificate, alarm_from)[0]
+
+def implied_statement(
+    certificate:Certificate, # from `certify_levels`
+    alarm_from:str, # first level that is an alarm
+) -> str:
+    "The same bound as a sentence, with what it was made from"
+    rate, why = _implied(certificate, alarm_from)
+    return f"at most {rate:.4g} of unsafe units, whatever the levels, are called below {alarm_from} ({why})"
 
 # %% ../../nbs/42d_evaluation.levels.ipynb #5170ab47
 def level_rates(
@@ -234,20 +260,22 @@ def call_labels(
         raise InputError(f"probs must be numbers of shape (n, {len(names)}), got shape {probs.shape}")
     return {n: probs[:, i] >= thresholds[f"score_{n}"] for i, n in enumerate(names) if f"score_{n}" in thresholds}
 
-# %% ../../nbs/42d_evaluation.levels.ipynb #352b08e0
+# %% ../../nbs/42d_evaluation.levels.ipynb #0f0650fa
 def recertify_classes(
     certificate:Certificate, # from `certify_levels` or `certify_labels`
     preds:Predictions, # the export's predictions of the same calibration items
 ) -> Outcome: # with a certificate that names its `parent`
-    "Prove level or label bounds on an export's scores; `InputError` when these are other items or targets"
+    "Prove level or label bounds on an export's scores; `InputError` for other classes, items, targets or groups"
     level_thresholds(certificate)
-    if list(preds.scale.names) != certificate.classes or calibration_hash(preds) != certificate.data:
-        raise InputError(f"these are not the certified items and targets, {certificate.data[:12]}: score the same ones")
+    if list(preds.scale.names) != certificate.classes:
+        raise InputError(f"the classes are {preds.scale.names}, certified were {certificate.classes}: score those")
+    check_same_items(certificate, preds)
     columns, scores = score_table(preds)
     again = []
     for b in certificate.bounds:
         own = _unit_scores(preds, scores, b["of"], columns.index(b["score"]), b["unit"])
-        again.append(b | dict(threshold=min(b["threshold"], float(np.sort(own)[b["allowed_misses"]]))))
+        new, _ = prove_rate(own, b["kind"], b["max_rate"], exact_rate(b["delta"]), b["unit"], method=b["method"])
+        again.append(kept_bound(b, new))
     return Outcome(Certificate(certificate.content | dict(
         bounds=_lowest(again), scores=scores_hash(preds, scores), parent=certificate.id,
         made_by={k: preds.meta.get(k) for k in certificate.made_by})), [])

@@ -6,13 +6,13 @@
 __all__ = ['MODES', 'Policy', 'decide', 'cheapest_cut', 'make_policy', 'with_threshold', 'estimate_threshold', 'policy_rates',
            'recertify_policy']
 
-# %% ../../nbs/43_evaluation.policy.ipynb #b3e5ca6a
+# %% ../../nbs/43_evaluation.policy.ipynb #eb40a9b3
 from math import floor
 
 import numpy as np
 
 from ..core import InputError, Predictions
-from .bounds import check_rate, unit_rows
+from .bounds import check_rate, exact_rate, unit_rows
 from .certificate import Certificate, certify, recertify
 
 # %% ../../nbs/43_evaluation.policy.ipynb #a1d3574e
@@ -131,7 +131,17 @@ def _thresholds(outcome, valid, mode):
     else: cut = cheapest_cut(valid, alarm if false else -np.inf, clear)
     return cut, cut, [*notes, "the thresholds cross: one cut keeps what was promised, nothing goes to review"]
 
-# %% ../../nbs/43_evaluation.policy.ipynb #3ef47fb1
+# %% ../../nbs/43_evaluation.policy.ipynb #ead13481
+def _answer(calibration, valid, mode, method, look, wish):
+    "The policy that one look at the calibration items gives"
+    outcome = certify(calibration, look=look, valid=valid, method=method, **wish)
+    clear, alarm, notes = _thresholds(outcome, valid, mode)
+    broken = [s["reason"] for s in outcome.shortfalls]
+    if look["overdrawn"]:
+        broken.append(f"the calibration set was looked at {look['rank']} times, more than was planned: use fresh items")
+    kept = outcome.kept and not look["overdrawn"]
+    return Policy(mode, clear, alarm, outcome.certificate, wish["unit"], kept, broken + notes)
+
 def make_policy(
     calibration:Predictions, # items that the model never saw and nothing was chosen on, one row an item
     valid:Predictions=None, # labelled items to make choices on; 0.5 is the alarm threshold without them
@@ -150,7 +160,11 @@ def make_policy(
 ) -> Policy: # None when the scale has no alarm class
     "Thresholds and the certificate behind them; `.kept`: all was proven; `InputError` for wishes that contradict"
     if not calibration.scale.has_alarm: return None
-    if mode == "argmax": return Policy("argmax", 0.5, 0.5, unit=unit, notes=["argmax: nothing is certified"])
+    if mode == "argmax":
+        if look is None and ledger is not None:
+            if not calibration.scale.multilabel: unit_rows(calibration, unit)
+            ledger.look(calibration, dict(mode=mode, unit=unit), looks)
+        return Policy("argmax", 0.5, 0.5, unit=unit, notes=["argmax: nothing is certified"])
     if mode not in MODES[:3]: raise InputError(f"mode is {mode!r}, wanted one of {list(MODES[:4])}")
     if mode == "high-precision" and min_precision is None: min_precision = 0.9
     if (min_precision is not None) != (mode == "high-precision"):
@@ -159,16 +173,10 @@ def make_policy(
         raise InputError(f"mode {mode} places the alarm by another rule: max_false_alarm_rate belongs to three-way")
     wish = dict(max_miss_rate=max_miss_rate, max_false_alarm_rate=max_false_alarm_rate, confidence=confidence,
                 unit=unit, marginal=marginal, accept_provable=accept_provable, min_precision=min_precision)
-    unit_rows(calibration, unit)  # refuse what cannot be certified before a look is entered
-    if look is None and ledger is not None: look = ledger.look(calibration, wish, looks)
-    look = look or dict(rank=None, looks=looks, overdrawn=False)
-    outcome = certify(calibration, look=look, valid=valid, method=method, **wish)
-    clear, alarm, notes = _thresholds(outcome, valid, mode)
-    broken = [s["reason"] for s in outcome.shortfalls]
-    if look["overdrawn"]:
-        broken.append(f"the calibration set was looked at {look['rank']} times, more than was planned: use fresh items")
-    kept = outcome.kept and not look["overdrawn"]
-    return Policy(mode, clear, alarm, outcome.certificate, unit, kept, broken + notes)
+    asked = wish | dict(mode=mode, method=method)
+    def answer(look): return _answer(calibration, valid, mode, method, look, wish)
+    if look is None and ledger is not None: return ledger.ask(calibration, asked, answer, looks, [valid])[0]
+    return answer(look or dict(rank=None, looks=looks, overdrawn=False))
 
 # %% ../../nbs/43_evaluation.policy.ipynb #2d45ba88
 def with_threshold(
@@ -181,7 +189,7 @@ def with_threshold(
     notes = [f"{note}: nothing is certified"]
     return Policy("manual", float(threshold), float(threshold), unit=policy.unit, notes=notes)
 
-# %% ../../nbs/43_evaluation.policy.ipynb #b3622537
+# %% ../../nbs/43_evaluation.policy.ipynb #e8da5e57
 def estimate_threshold(
     out_of_fold:Predictions, # each item scored by a model that did not train on its group
     max_miss_rate:float=0.05, # share of unsafe units below the threshold, in (0, 1)
@@ -191,7 +199,7 @@ def estimate_threshold(
     check_rate("max_miss_rate", max_miss_rate)
     scores = np.sort(out_of_fold.risk[unit_rows(out_of_fold, unit, "unsafe")])
     if not len(scores): raise InputError("there is no unsafe unit to estimate a threshold from")
-    misses = floor(len(scores)*max_miss_rate)
+    misses = floor(len(scores)*exact_rate(max_miss_rate))
     text = (f"estimate from out-of-fold predictions: {misses} of {len(scores)} unsafe units lie below "
             f"{scores[misses]:.6g}; nothing is proven about new ones")
     return dict(kind="estimate", threshold=float(scores[misses]), max_miss_rate=max_miss_rate, unit=unit,

@@ -144,7 +144,7 @@ def unit_counts(
     "Independent unsafe units of each subgroup"
     return {g: len(set(preds.groups[mask & preds.unsafe])) for g, mask in masks.items()}
 
-# %% ../../nbs/42f_evaluation.subgroups.ipynb #fd3fa761
+# %% ../../nbs/42f_evaluation.subgroups.ipynb #f41983d6
 def _joint_lowest(joint, looks, count):
     text = (f"the {count} bounds asked for hold together with confidence {joint['confidence']:.4g}: each was given "
             "the whole delta, and the shared threshold is the lowest of all (intersection-union)")
@@ -174,7 +174,24 @@ def _in_several(groups, masks):
     pairs = set(zip(groups.tolist(), codes.reshape(-1).tolist()))
     return int((np.unique([g for g, _ in pairs], return_counts=True)[1] > 1).sum())
 
-# %% ../../nbs/42f_evaluation.subgroups.ipynb #feeb8932
+def _any_mix(preds, bounds, values, intersect):
+    "What follows for unsafe units of any subgroup: the rate, whether it is the largest or the sum, and a sentence"
+    rates, found = {b["subgroup"]: exact_rate(b["max_rate"]) for b in bounds}, []
+    unsafe = preds.take(preds.unsafe)
+    parts = {", ".join(values): values} if intersect else {c: {c: v} for c, v in values.items()}
+    for name, part in parts.items():  # each item lies in one subgroup of each part
+        masks = subgroup_masks(preds.frame.assign(**part), list(part), intersect=intersect)
+        mixed = _in_several(unsafe.groups, {g: m[preds.unsafe] for g, m in masks.items()})
+        rate = min(1, (sum if mixed else max)(rates[g] for g in masks))
+        why = (f"the sum over the subgroups by {name}: {mixed} calibration groups lie in several" if mixed else
+               f"the largest rate by {name}: no calibration group lies in two, and it holds where new ones do "
+               "not either")
+        found.append((rate, "sum" if mixed else "largest", why))
+    rate, how, why = min(found)
+    return dict(any_mix=float(rate), any_mix_by=how, any_mix_statement=f"at most {float(rate):.4g} of unsafe units, "
+                f"whatever the subgroups, are cleared ({why})")
+
+# %% ../../nbs/42f_evaluation.subgroups.ipynb #e6a34683
 def certify_subgroups(
     preds:Predictions, # calibration items that the model never saw, one row an item
     by, # conditions, 'lighting,camera' or a list of columns
@@ -208,8 +225,8 @@ def certify_subgroups(
     values = condition_values(preds.frame, by, bins)
     facts = dict(by=list(values), known=known, split=split, intersect=intersect, conditions=_values_hash(preds, values),
                  bins=[dict(condition=b.condition, edges=b.edges) for b in bins],
-                 unproven=[s["subgroup"] for s in short], groups_in_several=int(_in_several(preds.groups, masks)),
-                 any_mix=None if short else max(b["max_rate"] for b in bounds))
+                 unproven=[s["subgroup"] for s in short], groups_in_several=int(_in_several(preds.groups, masks)))
+    facts |= dict(any_mix=None) if short else _any_mix(preds, bounds, values, intersect)
     return Outcome(Certificate(content | dict(threshold=shared, subgroups=facts)), short)
 
 # %% ../../nbs/42f_evaluation.subgroups.ipynb #34438180

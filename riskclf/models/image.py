@@ -158,7 +158,7 @@ def param_groups(
     parts = split_params(model)
     return [dict(params=p, lr=lr * decay ** (len(parts) - 1 - i)) for i, p in enumerate(parts)]
 
-# %% ../../nbs/22_models.image.ipynb #399982c2
+# %% ../../nbs/22_models.image.ipynb #b15717e1
 def model_config(
     model:ImageClassifier, # any
 ) -> dict: # JSON values
@@ -178,13 +178,18 @@ def save_model(
 def load_model(
     path, # from `save_model`, str or Path
 ) -> ImageClassifier: # in eval mode
-    "The classifier in a file; `InputError` when the file is none of ours"
+    "The classifier in a file; `InputError` when the file is none of ours or is damaged"
     config = read_settings(path)
     if "model_name" not in config:
         raise InputError(f"{path} was not written by save_model: use weights=FILE of create_backbone")
-    backbone = create_backbone(config.pop("model_name"), pretrained=False, img_size=config.pop("img_size"))
-    model = ImageClassifier(backbone, **config)
-    model.load_state_dict(load_file(str(path)))
+    try:
+        backbone = create_backbone(config.pop("model_name"), pretrained=False, img_size=config.pop("img_size"))
+        model = ImageClassifier(backbone, **config)
+        model.load_state_dict(load_file(str(path)))
+    except (KeyError, TypeError, RuntimeError) as e:
+        why = f"{type(e).__name__}: {' '.join(str(e).split())[:300]}"
+        raise InputError(f"{path} does not hold the classifier that its settings describe ({why}): "
+                         "write it again with save_model") from e
     return model.eval()
 
 # %% ../../nbs/22_models.image.ipynb #52334def

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['FeatureCache']
 
-# %% ../../nbs/32b_training.cache.ipynb #27495a14
+# %% ../../nbs/32b_training.cache.ipynb #fa19e553
 import contextlib
+import logging
 import sqlite3
 import time
 import uuid
@@ -18,7 +19,8 @@ from fastcore.basics import patch
 
 from ..core import InputError, atomic_path, hash_json, read_json, write_json
 
-# %% ../../nbs/32b_training.cache.ipynb #46cf858a
+# %% ../../nbs/32b_training.cache.ipynb #310e2101
+_log = logging.getLogger("riskclf")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS shards(
     name TEXT PRIMARY KEY, dim INTEGER, count INTEGER, bytes INTEGER, crc INTEGER, used REAL);
@@ -34,34 +36,38 @@ class FeatureCache:
     ):
         self.folder, self.max_bytes = Path(folder), int(max_bytes)
         self.repaired = 0  # shards dropped because they were damaged
+        self.problem = None  # why the folder takes no more, once it does not
         if self.max_bytes <= 0: raise InputError(f"max_bytes is {max_bytes}: give the cache some room, or use none")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try: self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise InputError(f"{self.folder} cannot be a cache ({e.strerror}): make room or name another folder") from e
         self._prepare()
         self._sweep()
 
     def _prepare(self, seconds=30.):
+        "An index where there is none; one that is there is only read"
         end = time.monotonic() + seconds
         while True:
             try:
                 with self._db() as db:
-                    db.execute("PRAGMA journal_mode=WAL")
-                    return db.executescript(_SCHEMA)
-            except sqlite3.OperationalError:  # another process is making it just now
-                if time.monotonic() > end: raise
+                    if db.execute("PRAGMA journal_mode").fetchone()[0] == "wal":  # of older versions
+                        db.execute("PRAGMA journal_mode=DELETE")  # a log cannot even be read on a full disk
+                    made = db.execute("SELECT 1 FROM sqlite_master WHERE name='entries_shard'").fetchone()
+                    return made or db.executescript(_SCHEMA)
+            except InputError as e:  # perhaps another process is making it just now
+                if "is locked" not in str(e.__cause__) or time.monotonic() > end: raise
                 time.sleep(0.05)
 
     @contextlib.contextmanager
     def _db(self, write=False):
-        db = sqlite3.connect(self.folder/"index.sqlite", timeout=60, isolation_level=None)
         try:
-            db.execute("PRAGMA synchronous=NORMAL")
-            if write: db.execute("BEGIN IMMEDIATE")
-            with db: yield db
-        except sqlite3.DatabaseError as e:
-            if isinstance(e, (sqlite3.OperationalError, sqlite3.IntegrityError)): raise
-            raise InputError(f"the index of {self.folder} is damaged ({e}): delete the folder, "
+            index = sqlite3.connect(self.folder/"index.sqlite", timeout=60, isolation_level=None)
+            with contextlib.closing(index) as db:
+                if write: db.execute("BEGIN IMMEDIATE")
+                with db: yield db
+        except sqlite3.Error as e:
+            raise InputError(f"the index of {self.folder} cannot be used ({e}): make room or delete the folder, "
                              "it will be filled again") from e
-        finally: db.close()
 
     def __bool__(self): return True  # an empty cache is still a cache
     def __len__(self):
@@ -71,13 +77,13 @@ class FeatureCache:
         with self._db() as db: return db.execute("SELECT COALESCE(SUM(bytes), 0) FROM shards").fetchone()[0]
     def __repr__(self): return f"FeatureCache({len(self)} vectors, {self.size/1e6:.1f} of {self.max_bytes/1e6:.0f} MB)"
 
-# %% ../../nbs/32b_training.cache.ipynb #b2290f7f
+# %% ../../nbs/32b_training.cache.ipynb #a349ce43
 @patch
 def put(self:FeatureCache,
     keys, # bytes, one a vector
     features:np.ndarray, # float (n, D); float16 is kept as it is, everything else as float32
 ):
-    "Keep vectors; a key that is there already keeps what it has; `InputError` on a wrong shape"
+    "Keep vectors while there is room; a key that is there keeps what it has; `InputError` on a wrong shape"
     features = np.ascontiguousarray(features)
     if features.dtype != np.float16: features = features.astype(np.float32)
     if features.ndim != 2 or len(features) != len(keys):
@@ -86,19 +92,33 @@ def put(self:FeatureCache,
 
 @patch
 def _store(self:FeatureCache, features, places):
-    "A new shard, and entries for it"
-    name, data = f"{uuid.uuid4().hex}.f{8 * features.itemsize}", features.tobytes()
-    with atomic_path(self.folder/name) as tmp: tmp.write_bytes(data)
-    with self._db(write=True) as db:
-        before = db.total_changes
-        db.executemany("INSERT OR IGNORE INTO entries VALUES (?, ?, ?)", [(k, name, place) for k, place in places])
-        is_new = db.total_changes > before
-        if is_new: db.execute("INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?)",
-                              (name, features.shape[1], len(features), len(data), zlib.crc32(data), time.time()))
-    if not is_new: (self.folder/name).unlink(missing_ok=True)
-    self._evict()
+    "A new shard, and entries for it, unless the folder takes no more"
+    if self.problem: return
+    try:
+        self._write(features, places)
+        self._evict()
+    except (OSError, InputError) as e:
+        why = e.strerror if isinstance(e, OSError) else e
+        self.problem = f"features are no longer kept in {self.folder} ({why}); the run goes on without"
+        _log.warning(self.problem)
 
-# %% ../../nbs/32b_training.cache.ipynb #3510af09
+@patch
+def _write(self:FeatureCache, features, places):
+    "The file, then its entries; no file stays without them"
+    name, data, is_kept = f"{uuid.uuid4().hex}.f{8 * features.itemsize}", features.tobytes(), False
+    with atomic_path(self.folder/name) as tmp: tmp.write_bytes(data)
+    try:
+        with self._db(write=True) as db:
+            before = db.total_changes
+            db.executemany("INSERT OR IGNORE INTO entries VALUES (?, ?, ?)", [(k, name, place) for k, place in places])
+            is_new = db.total_changes > before
+            if is_new: db.execute("INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?)",
+                                  (name, features.shape[1], len(features), len(data), zlib.crc32(data), time.time()))
+        is_kept = is_new
+    finally:
+        if not is_kept: (self.folder/name).unlink(missing_ok=True)
+
+# %% ../../nbs/32b_training.cache.ipynb #213dc1c7
 @patch
 def get(self:FeatureCache,
     keys, # bytes; one may stand there twice
@@ -130,9 +150,10 @@ def _where(self:FeatureCache, keys):
             asked = f"SELECT key, shard, place FROM entries WHERE key IN ({','.join('?' * len(part))})"
             for key, name, place in db.execute(asked, part):
                 where.setdefault(name, []).extend((i, place) for i in rows[key])
-    if where:
-        with self._db(write=True) as db:
-            db.executemany("UPDATE shards SET used=? WHERE name=?", [(time.time(), n) for n in where])
+    with contextlib.suppress(InputError):
+        if where:
+            with self._db(write=True) as db:
+                db.executemany("UPDATE shards SET used=? WHERE name=?", [(time.time(), n) for n in where])
     return where
 
 @patch
@@ -142,14 +163,14 @@ def _read(self:FeatureCache, name, dim):
         row = db.execute("SELECT dim, count, crc FROM shards WHERE name=?", (name,)).fetchone()
     if row is None or row[0] != dim: return None
     try: data = (self.folder/name).read_bytes()
-    except FileNotFoundError: data = b""
+    except OSError: data = b""
     dtype = np.float16 if name.endswith(".f16") else np.float32
     if zlib.crc32(data) == row[2] and len(data) == row[1] * dim * np.dtype(dtype).itemsize:
         return np.frombuffer(data, dtype).reshape(row[1], dim)
-    self._drop([name])
+    with contextlib.suppress(OSError, InputError): self._drop([name])
     self.repaired += 1
 
-# %% ../../nbs/32b_training.cache.ipynb #7299cff5
+# %% ../../nbs/32b_training.cache.ipynb #34a7ffad
 @patch
 def _drop(self:FeatureCache, names):
     with self._db(write=True) as db:
@@ -171,7 +192,7 @@ def _evict(self:FeatureCache):
 def _sweep(self:FeatureCache, older_than_s=3600.):
     with self._db() as db: known = {name for name, in db.execute("SELECT name FROM shards")}
     for path in [*self.folder.glob("*.f32"), *self.folder.glob("*.f16"), *self.folder.glob(".*.tmp")]:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             if path.name not in known and time.time() - path.stat().st_mtime > older_than_s: path.unlink()
 
 # %% ../../nbs/32b_training.cache.ipynb #197d8275
@@ -197,19 +218,19 @@ def get_sequences(self:FeatureCache,
         if (shard := self._read(name, dim)) is not None: found |= {i: shard for i, _ in rows}
     return [found.get(i) for i in range(len(keys))]
 
-# %% ../../nbs/32b_training.cache.ipynb #6904e9ef
+# %% ../../nbs/32b_training.cache.ipynb #38064ee3
 @patch
 def note(self:FeatureCache,
     question, # JSON value
     answer, # JSON value
 ):
-    "Keep a small fact"
-    write_json(self.folder/"notes"/f"{hash_json(question)}.json", answer)
+    "Keep a small fact, if there is room for it"
+    with contextlib.suppress(OSError): write_json(self.folder/"notes"/f"{hash_json(question)}.json", answer)
 
 @patch
 def noted(self:FeatureCache,
     question, # JSON value
-): # what was noted, or None
+): # what was noted, or None, also where the note cannot be read
     "A small fact kept earlier"
-    path = self.folder/"notes"/f"{hash_json(question)}.json"
-    return read_json(path) if path.exists() else None
+    with contextlib.suppress(OSError, InputError):
+        return read_json(self.folder/"notes"/f"{hash_json(question)}.json")

@@ -298,7 +298,7 @@ def _judge(self:Checkpoint, record):
     if better: self.best_epoch, self.best_value, self.best_loss = record["epoch"], value, loss
     return better
 
-# %% ../../nbs/31b_training.checkpoint.ipynb #82644456
+# %% ../../nbs/31b_training.checkpoint.ipynb #7f693464
 @patch
 def _keep_best(self:Checkpoint, record):
     weights = _clone(self.learn.model.state_dict())
@@ -323,9 +323,12 @@ def after_fit(self:Checkpoint):
 
 @patch
 def load_best(self:Checkpoint):
-    "Give the model the weights of the best epoch, if there is one"
+    "Give the model the weights of the best epoch, if there is one; `InputError` when its file cannot be read"
     if self.best_epoch is None: return
-    weights = load_file(self.best_path) if self.folder else self._weights
+    try: weights = load_file(self.best_path) if self.folder else self._weights
+    except (OSError, SafetensorError) as e:
+        raise InputError(f"the best weights of the run cannot be read from {self.best_path} ({e}): "
+                         "begin the run anew, without resume") from e
     load_weights(self.learn.model, weights, "the best checkpoint")
 
 # %% ../../nbs/31b_training.checkpoint.ipynb #57ce9ae0

@@ -6,7 +6,7 @@
 __all__ = ['cache_obstacle', 'cpu_flags', 'ahead', 'FeatureExtractor', 'feature_difference', 'choose_runtime', 'FeatureSet',
            'file_hashes', 'view_seed', 'cached_features']
 
-# %% ../../nbs/33_training.features.ipynb #e15121aa
+# %% ../../nbs/33_training.features.ipynb #81ab1306
 import contextlib
 import platform
 import re
@@ -23,8 +23,8 @@ import torch
 from fastcore.basics import patch
 
 from ..core import InputError, hash_json, progress, sha256_bytes, sha256_file, threads
-from ..data.decode import DECODER, ImageError, load_image
-from ..data.defects import with_defect
+from ..data.decode import DECODER, ImageError
+from ..data.defects import defect_hash, with_defect
 from ..data.images import ImageRecipe, augment, augment_id, augment_spec, load_batch
 from ..models.backbones import weight_hash
 from ..models.graph import Graph, call_size, installed_runtimes
@@ -73,7 +73,7 @@ def ahead(
         for job, future in waiting: yield job, future.result()
     finally: pool.shutdown(wait=True, cancel_futures=True)
 
-# %% ../../nbs/33_training.features.ipynb #4312cece
+# %% ../../nbs/33_training.features.ipynb #465bb916
 class FeatureExtractor:
     "Pictures as bytes in, pooled features out"
     def __init__(self,
@@ -90,7 +90,8 @@ class FeatureExtractor:
         self.identity = dict(format=1, network=model.backbone.model_name, weights=weight_hash(model.backbone),
                              taps=list(model.kept_taps), pool="patches" if model.keeps_maps else model.pool,
                              flips=model.flips, recipe=recipe.id,
-                             decoder=DECODER, precision="fp32", batch=self.batch_size, cpu=cpu_flags())
+                             code=f"timm {version('timm')} torch {version('torch')}", decoder=DECODER,
+                             precision="fp32", batch=self.batch_size, cpu=cpu_flags())
         if self.dtype == np.float16: self.identity["kept"] = "fp16"
         self.runtime = self._run = None
         if runtime: self.use(runtime)
@@ -216,22 +217,35 @@ def _view_keys(settings, sha256, views, variation):
     texts = [f"{settings} {sha256}", *(f"{settings} {sha256} {variation} {v}" for v in range(1, views))]
     return [bytes.fromhex(sha256_bytes(t.encode()))[:16] for t in texts]
 
-# %% ../../nbs/33_training.features.ipynb #32219c3f
+# %% ../../nbs/33_training.features.ipynb #c5ef0c8b
 class _Job(NamedTuple):
-    place:int
-    path:str
+    places:list
+    paths:list
     seed:int
     views:list
     keys:list
-    defect:str = None
-    sha256:str = ""
+    defect:str
+    sha256:str
+
+def _load(path, job, recipe):
+    "uint8 (size, size, 3), or the `ImageError`; also where the file is not the one that was hashed"
+    try: data = Path(path).read_bytes()
+    except (OSError, ValueError): data = path  # the decoder says what is wrong with it
+    try:
+        if isinstance(data, bytes) and defect_hash(sha256_bytes(data), job.defect) != job.sha256:
+            raise ImageError("changed", f"{path} has changed since it was checked: check it again")
+        return recipe.load(data, lambda image: with_defect(image, job.defect, job.sha256))
+    except ImageError as e: return ImageError(e.reason, str(e).replace(f"<{len(data)} bytes>", path), e.facts)
 
 def _load_views(job, recipe, spec):
-    "uint8 (views, size, size, 3), or the `ImageError`"
-    try: image = load_image(job.path, min_side=recipe.size)
-    except ImageError as e: return e
-    image = recipe.apply(with_defect(image, job.defect, job.sha256))
-    return np.stack([augment(image, spec, seed=job.seed, view=v) for v in job.views])
+    "uint8 (views, size, size, 3) of the first copy that can be had, or an `ImageError` for each"
+    errors = []
+    for path in job.paths:
+        image = _load(path, job, recipe)
+        if not isinstance(image, ImageError):
+            return np.stack([augment(image, spec, seed=job.seed, view=v) for v in job.views])
+        errors.append(image)
+    return errors
 
 class _Writer:
     "Hands features to the cache in large pieces"
@@ -249,12 +263,12 @@ class _Writer:
         if self.cache is not None and self.keys: self.cache.put(self.keys, np.stack(self.rows))
         self.keys, self.rows, self.last = [], [], time.monotonic()
 
-# %% ../../nbs/33_training.features.ipynb #64d68141
+# %% ../../nbs/33_training.features.ipynb #a5c6e426
 def _pieces(loaded, size, errors):
     "Lists of (key, picture) of one size, the last one shorter; reasons of bad files go into `errors` by place"
     waiting = []
     for job, images in loaded:
-        if isinstance(images, ImageError): errors[job.place] = str(images)
+        if isinstance(images, list): errors |= zip(job.places, map(str, images))
         else: waiting += zip(job.keys, images)
         while len(waiting) >= size:
             yield waiting[:size]
@@ -281,23 +295,19 @@ def _compute(jobs, extractor, spec, cache, errors):
         loaded.close()
         writer.flush()
 
-# %% ../../nbs/33_training.features.ipynb #302df80b
+# %% ../../nbs/33_training.features.ipynb #ee723772
 def _jobs(df, hashes, keys, missing, seed, errors):
-    "One job a file that lacks a view; files that cannot be opened or are known to be bad go into `errors`"
-    bad = (df["status"] == "bad").tolist() if "status" in df else [False] * len(df)
-    reasons = df["reason"].tolist() if "reason" in df else [None] * len(df)
-    jobs, seen, lacks = [], set(), {}
-    for sha256, row in zip(hashes, missing):  # copies of a file may ask for different views of it
-        if isinstance(sha256, str): lacks[sha256] = lacks.get(sha256, False) | row
-    defects = df["defect"].tolist() if "defect" in df else [None] * len(df)
-    for i, (path, sha256) in enumerate(zip(df["path"], hashes)):
+    "One job for all copies of a file that lacks a view; what cannot be opened or is known to be bad goes into `errors`"
+    def column(name): return df[name].tolist() if name in df else [None] * len(df)
+    paths, defects, copies, jobs = [str(p) for p in df["path"]], column("defect"), {}, []
+    for i, (sha256, status, reason) in enumerate(zip(hashes, column("status"), column("reason"))):
         if isinstance(sha256, OSError): errors[i] = f"cannot be opened: {sha256.strerror}"
-        elif bad[i]: errors[i] = str(reasons[i] or "bad file")
-        elif sha256 not in seen and lacks[sha256].any():
-            seen.add(sha256)
-            views = np.flatnonzero(lacks[sha256]).tolist()
-            mine = [keys[i][v] for v in views]
-            jobs.append(_Job(i, path, view_seed(sha256, seed), views, mine, defects[i], sha256))
+        elif status == "bad": errors[i] = str(reason or "bad file")
+        else: copies.setdefault(sha256, []).append(i)
+    for sha256, rows in copies.items():
+        views = np.flatnonzero(missing[rows].any(0)).tolist()  # copies may ask for different views
+        mine, seed_of = [keys[rows[0]][v] for v in views], view_seed(sha256, seed)
+        if views: jobs.append(_Job(rows, [paths[i] for i in rows], seed_of, views, mine, defects[rows[0]], sha256))
     return jobs
 
 def _probes(df, recipe, number=32):
@@ -311,7 +321,7 @@ def _probes(df, recipe, number=32):
     more = [augment(images[i % len(images)], "strong", seed=i) for i in range(number - len(images))]
     return np.concatenate([images, np.stack(more)])
 
-# %% ../../nbs/33_training.features.ipynb #cdd22925
+# %% ../../nbs/33_training.features.ipynb #2715f51b
 def cached_features(
     df, # manifest with `item`, `path`; `sha256` and `status` of `check_files` spare work
     extractor:FeatureExtractor, # made from model and recipe; gets a runtime from the first pictures if it has none
@@ -321,6 +331,7 @@ def cached_features(
     seed:int=0, # of the augmented views
 ) -> FeatureSet: # features float32, of maps float16, (n, most views, D); NaN for views not asked for, and in `errors`
     "Features of all items, from the cache where it has them; `InputError` when no file can be read"
+    if not len(df): raise InputError("no items: there is nothing to compute features of")
     if np.min(views) < 1: raise InputError(f"views is {views}, wanted at least 1: the first is the picture itself")
     spec, dim, errors = augment_spec(augment), extractor.model.num_features, {}
     most = int(np.max(views))
@@ -341,8 +352,6 @@ def cached_features(
         for done, rows in pieces:
             for k, row in zip(done, rows): features[places[k]] = row
             computed += len(done)
-    failed = {hashes[i]: reason for i, reason in errors.items()}
-    errors |= {i: failed[h] for i, h in enumerate(hashes) if h in failed}  # copies of a bad file
     for i in errors: features[i*most:(i+1)*most] = np.nan
     if len(errors) == len(df): raise InputError(f"none of the {len(df)} files can be read; the first: {errors.get(0)}")
     items = df["item"].astype(str).tolist()

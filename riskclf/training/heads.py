@@ -31,7 +31,7 @@ from .learner import build_model, fit, make_learner, recipe_steps, with_labels
 from .loaders import check_training_data, class_targets
 from .monitor import ClassMonitor
 
-# %% ../../nbs/33b_training.heads.ipynb #bac7169d
+# %% ../../nbs/33b_training.heads.ipynb #e9c67025
 class FeatureRows:
     "Features of some items in memory, with targets"
     def __init__(self,
@@ -73,7 +73,7 @@ class FeatureLoader(DataLoader):
             order, view = torch.randperm(n, generator=g), torch.randint(x.shape[1], (n,), generator=g)
         for i in range(0, n, self.bs):
             rows = order[i:i+self.bs]
-            yield x[self.dataset.rows[rows], view[rows]], y[rows]
+            yield x[self.dataset.rows[rows], view[rows]].float(), y[rows]  # of float32 no copy
 
 # %% ../../nbs/33b_training.heads.ipynb #c92c3eae
 def training_features(

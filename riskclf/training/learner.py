@@ -355,7 +355,7 @@ RECIPES = {
 RECIPES["surface-tuned"] = RECIPES["surface"] | dict(tune="blocks.3", epochs=8, lr=[3e-4, 3e-3])
 RECIPES["pair"] = RECIPES["default"] | dict(model_name="tf_efficientnet_lite0+tf_efficientnet_lite2", heads=4)
 
-# %% ../../nbs/32_training.learner.ipynb #0963b578
+# %% ../../nbs/32_training.learner.ipynb #1db1c589
 _STEPS = {"backbone": create_backbone, "model": ImageClassifier, "freeze": freeze, "images": ImageRecipe,
           "loaders": image_dls, "learner": make_learner, "fit": fit}
 _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df", "scale", "recipe", "mean", "std",
@@ -367,8 +367,6 @@ _KEYS |= {"data": ["split", "split_uncertified"],  # percent for train, valid, c
           "clip": ["num_frames", "fps", "hop"], "video": ["streams", "reduce"], "clips": ["multiplier"],
           "network": ["network", "backbone", "backbone_weights", "alpha"],
           "head": ["head", "stats", "fusion", "compress", "units", "recurrent_drop"]}
-
-# %% ../../nbs/32_training.learner.ipynb #53651484
 _PARTS = {k: p for f in _STEPS.values() for k, p in inspect.signature(f).parameters.items() if k not in _GIVEN}
 _FILLED = {k for k, p in _PARTS.items() if p.default is not None} - {"seed"}  # the keys that None is no value for
 _NUMBERS = {k: p.annotation for k, p in _PARTS.items() if p.annotation in (int, float)}
@@ -396,7 +394,7 @@ def _check_values(settings):
     if "lr" in settings: _rates(settings["lr"])
     return settings
 
-# %% ../../nbs/32_training.learner.ipynb #30cc947b
+# %% ../../nbs/32_training.learner.ipynb #c51eae50
 def _named_recipe(name):
     if name in RECIPES: return RECIPES[name]
     near = difflib.get_close_matches(str(name), RECIPES, n=1)

@@ -43,7 +43,7 @@ def cross_entropy(
     parts = -targets * logits.log_softmax(dim=1)
     return (parts if weights is None else parts*weights).sum(dim=1)
 
-# %% ../../nbs/30_training.losses.ipynb #222d84e5
+# %% ../../nbs/30_training.losses.ipynb #96c80a21
 def class_weights(
     targets, # class indices, int (n,); or 0/1 labels (n, L) of a multilabel scale
     num_classes:int, # number of classes
@@ -51,7 +51,7 @@ def class_weights(
     method:str="inverse", # 'inverse' frequency, or 'effective' number of items
     beta:float=0.999, # of the effective number, in [0, 1): near 1 it is the count itself
 ) -> torch.Tensor: # float32 (C,); for labels the weight of a 1 against a 0
-    "Weights that make rare classes count; `InputError` when a class has no item"
+    "Weights that make rare classes count; `InputError` when a class has no item, or for a setting out of range"
     targets = np.asarray(targets)
     labels = targets.ndim == 2
     counts = (targets > 0.5).sum(axis=0) if labels else np.bincount(targets.astype(np.int64), minlength=num_classes)
@@ -59,6 +59,7 @@ def class_weights(
     if (empty := np.flatnonzero(counts == 0)).size:
         raise InputError(f"class number {empty.tolist()} has no item to train on: leave the class out or add items")
     if method not in ("inverse", "effective"): raise InputError(f"method is {method!r}, wanted inverse or effective")
+    if not 0 <= beta < 1: raise InputError(f"beta is {beta}, wanted at least 0 and below 1")
     size = counts.astype(float) if method == "inverse" else (1-beta**counts)/(1-beta)
     if labels: return torch.tensor((np.maximum(len(targets)-counts, 1)/size)**power, dtype=torch.float32)
     weights = size**-power
