@@ -5,12 +5,14 @@
 # %% auto #0
 __all__ = ['certify']
 
-# %% ../nbs/79d_certifying.ipynb #0f07b4e4
+# %% ../nbs/79d_certifying.ipynb #bd744a4a
 from pathlib import Path
 
 import numpy as np
 
-from .commands import Result, check_wish, join_lines, json_values, labelled_data, make_folder
+from riskclf.commands import (
+    Result, check_wish, join_lines, json_values, keep_bundles, labelled_data, make_folder,
+)
 from .core import InputError, load_predictions, sha256_bytes, write_json
 from .doctor import ledger_file
 from .evaluation.bounds import check_rate
@@ -252,7 +254,7 @@ def _thin(table, most=12):
     useful = table[table["max_rate"] <= 0.5] if (table["max_rate"] <= 0.5).any() else table
     return useful.iloc[::-(-len(useful)//most)]
 
-# %% ../nbs/79d_certifying.ipynb #01be90a1
+# %% ../nbs/79d_certifying.ipynb #62387f1d
 def certify(
     source, # predictions of any model (.csv or .parquet), or a bundle
     on:str=None, # labelled data of a site: the bundle is certified on it, without training
@@ -282,6 +284,7 @@ def certify(
                 unit=unit, mode=mode, looks=looks, accept_provable=accept_provable,
                 ledger=Path(ledger) if ledger else ledger_file())
     check_wish(**wish)
+    if out is not None: _check_out(source, out)
     kinds = dict(by=by, gamma=gamma, max_under_call=max_under_call, max_by_two=max_by_two, max_error=max_error)
     _check_kinds(kinds, on, explore, max_false_alarm_rate, mode)
     names = None if classes is None else [c.strip() for c in classes.split(",")]
@@ -295,6 +298,13 @@ def certify(
     if max_under_call is not None: return _certify_levels(source, scale, max_under_call, max_by_two, wish, out)
     if max_error is not None: return _certify_answers(source, scale, max_error, wish, out)
     return _policy_result(*_certify_file(source, scale, wish, explore, out))
+
+# %% ../nbs/79d_certifying.ipynb #520d89fa
+def _check_out(source, out):
+    "`InputError` for a place whose content is still needed"
+    if Path(source).exists() and Path(out).exists() and Path(out).samefile(source):
+        raise InputError(f"{out} is what is certified, and would be written over: name another --out")
+    keep_bundles(out)
 
 # %% ../nbs/79d_certifying.ipynb #9c1c49b9
 def _check_kinds(kinds, on, explore, max_false_alarm_rate, mode):

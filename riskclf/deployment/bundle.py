@@ -197,13 +197,13 @@ def write_bundle(
         for name, content in (reports or {}).items(): _put_report(folder, f"reports/{name}", content)
     return write_folder(path, document, fill, overwrite)["id"]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #46be4af0
+# %% ../../nbs/70_deployment.bundle.ipynb #c2c1fcdc
 class Bundle:
     "A loaded bundle: `id`, `scale`, `recipe`, `policy`, `promises`, `calibrator`, `outliers`, `runner`, `document`"
     def __init__(self,
         path, # folder, str or Path
         document:dict, # its `bundle.json`, checked
-        runtime:str=None, # 'openvino' or 'onnxruntime'; the one it was certified with by default
+        runtime:str=None, # 'openvino' or 'onnxruntime'; the certified one by default; another drops the certificate id
         num_threads:int=None, # the thread budget by default
     ):
         self.path, self.document, self.id = Path(path), document, document["id"]
@@ -211,8 +211,8 @@ class Bundle:
         self.recipe = recipe_of(self.task, document["recipe"])
         self.calibrator, self.policy = _calibrator(document["calibrator"]), _policy(document["policy"])
         self.outliers, self.promises = _outliers(self.path, document["outliers"]), load_promises(self.path)
-        _check_certificate(document, self.policy)
         name, about = _choose_runtime(document["runtime"], runtime), document["probes"]
+        self.unproven = _check_certificate(document, self.policy, name)  # why it does not hold, () where it does
         self.runner = _runner(self.path, self.recipe, document["runtime"], name, num_threads)
         self.machine = check_machine(self.probes, self.runner.answer, self.recipe, about["tolerance"],
                                      about.get("pixel_tolerance", 2), about.get("feature_tolerance", 1e-2))
@@ -221,7 +221,7 @@ class Bundle:
     def probes(self):
         with np.load(self.path/self.document["probes"]["file"], allow_pickle=False) as f: return dict(f)
     @property
-    def certificate_id(self): return self.policy and self.policy.certificate_id
+    def certificate_id(self): return self.policy and not self.unproven and self.policy.certificate_id or None
     @property
     def remarks(self) -> list: # of text
         "What a reader of its figures must know"
@@ -231,7 +231,8 @@ class Bundle:
                 "JPEGs whose sides are no multiple of the scale they are decoded at: what these score may differ "
                 "a little from what was certified; riskclf certify BUNDLE --on DATA --out NEW makes it certain again"]
     def __repr__(self):
-        certified = f"certificate {self.certificate_id[:12]}" if self.certificate_id else "no certificate"
+        no = "no certificate" + (f" ({self.unproven[0]})" if self.unproven else "")
+        certified = f"certificate {self.certificate_id[:12]}" if self.certificate_id else no
         differs = ("" if self.machine.same else ", MACHINE DIFFERS") + (", DECODER DIFFERS" if self.remarks else "")
         return f"Bundle({self.id[:12]}, {self.scale}, {self.runner.runtime}, {certified}{differs})"
 
@@ -257,9 +258,9 @@ class Bundle:
         batches = self.stream(sources, batch_size, timeout_s)
         return (d for results in batches for d in decide(self, results, threshold))
 
-# %% ../../nbs/70_deployment.bundle.ipynb #576b290b
-def _check_certificate(document, policy):
-    "`InputError` when the certificate names a graph that is not in the bundle"
+# %% ../../nbs/70_deployment.bundle.ipynb #d0b47128
+def _check_certificate(document, policy, runtime):
+    "Why the certificate does not hold for what decides here, (); `InputError` when its graph is not in the bundle"
     files, about = document["files"], document["runtime"]
     def name(file):  # as `Graph.sha256` has it
         weights = file.removesuffix("xml") + "bin"
@@ -268,9 +269,12 @@ def _check_certificate(document, policy):
         encoder = about.get("encoders", {}).get(runtime)
         return name(file) if encoder is None else sha256_bytes((name(encoder) + name(file)).encode())
     made = {} if policy is None or policy.certificate is None else policy.certificate.to_dict()["made_by"]
-    if made.get("model_id") not in (None, *(model(*pair) for pair in about["graphs"].items())):
-        raise InputError("the certificate names another graph than this bundle has: it says nothing about what would "
-                         "decide here; get the bundle that it was issued for, or certify this one")
+    ids = {runtime: model(runtime, file) for runtime, file in about["graphs"].items()}
+    if made.get("model_id") in (None, ids[runtime]): return ()
+    if (named := [r for r, i in ids.items() if i == made["model_id"]]):
+        return (f"decided on {runtime}, the certificate is for {named[0]}",)
+    raise InputError("the certificate names another graph than this bundle has: it says nothing about what would "
+                     "decide here; get the bundle that it was issued for, or certify this one")
 
 def _calibrator(d):
     if d is None: return None
@@ -303,13 +307,13 @@ def _choose_runtime(about, wanted):
 def load(
     path, # folder of a bundle, str or Path
     bundle_id:str=None, # id it must have, 64 hex digits; any by default
-    runtime:str=None, # 'openvino' or 'onnxruntime'; the one it was certified with by default
+    runtime:str=None, # 'openvino' or 'onnxruntime'; the certified one by default; another drops the certificate id
     num_threads:int=None, # the thread budget by default
 ) -> Bundle:
     "A bundle ready to decide, after every file was checked; `InputError` when anything is missing, extra or changed"
     return Bundle(path, read_folder(path, bundle_id), runtime, num_threads)
 
-# %% ../../nbs/70_deployment.bundle.ipynb #7426a3e8
+# %% ../../nbs/70_deployment.bundle.ipynb #553cd833
 def _actions(bundle, raw, threshold):
     "Action and reasons for each row of probabilities, and the id of the certificate that stands behind them"
     n, risk = len(raw), risk_score(bundle.scale, raw)
@@ -320,7 +324,7 @@ def _actions(bundle, raw, threshold):
         return *Policy("manual", threshold, threshold).decide(risk), None
     if bundle.policy is None:
         return ["review"]*n, [("no policy" if bundle.scale.has_alarm else "no alarm class",)]*n, None
-    return *bundle.policy.decide(risk, bundle.scale.alarm[raw.argmax(axis=1)]), bundle.certificate_id
+    return *bundle.policy.decide(risk, bundle.scale.alarm[raw.argmax(axis=1)]), bundle.policy.certificate_id
 
 # %% ../../nbs/70_deployment.bundle.ipynb #e5f57869
 UNLIKE = "unlike the training data"
@@ -386,7 +390,7 @@ def make_timeline(
     gaps = [dict(start_s=float(a), end_s=float(b), label=None, probs={}, severity=None) for a, b in outputs["gaps"]]
     return sorted(seen + gaps, key=lambda e: (e["start_s"], e["end_s"]))
 
-# %% ../../nbs/70_deployment.bundle.ipynb #b28e57ad
+# %% ../../nbs/70_deployment.bundle.ipynb #fb7004f0
 def _keep(bundle, raw, actions, reasons, certificate):
     "What further promises do to the actions of the policy"
     right = certificate is not None and bundle.policy.certificate.bound("precision") is not None
@@ -406,6 +410,8 @@ def decide(
     actions, reasons = _review_outliers(bundle, good, actions, reasons, certificate)
     certificates = [certificate]*len(good)
     if bundle.task == "video": actions, reasons, certificates = _of_videos(bundle, good, actions, reasons, certificate)
+    other = () if certificate is None else bundle.unproven  # the same actions, by a graph that was not certified
+    if other: certificate, certificates = None, [None]*len(good)
     rows, names = {id(r): i for i, r in enumerate(good)}, bundle.scale.names
     labels, severities = call_classes(bundle.promises, raw), severity(bundle.scale, honest)
     def one(r):
@@ -414,10 +420,10 @@ def decide(
                       timeline=make_timeline(bundle.scale, r.outputs, bundle.calibrator) if known else None)
         if (i := rows.get(id(r))) is None:
             return Decision(**common, certificate_id=certificate, label=None, probs={}, confidence=None, severity=None,
-                            action="review", reasons=(r.reason or "no finite probabilities",))
+                            action="review", reasons=(r.reason or "no finite probabilities", *other))
         return Decision(**common, certificate_id=certificates[i], label=names[labels[i]],
                         probs=dict(zip(names, honest[i].tolist())), confidence=float(honest[i, labels[i]]),
-                        severity=float(severities[i]), action=str(actions[i]), reasons=tuple(reasons[i]))
+                        severity=float(severities[i]), action=str(actions[i]), reasons=(*reasons[i], *other))
     return [one(r) for r in results]
 
 # %% ../../nbs/70_deployment.bundle.ipynb #eebb212a

@@ -5,17 +5,20 @@
 # %% auto #0
 __all__ = ['result_row', 'flat_row', 'JsonLines', 'ParquetParts', 'open_results']
 
-# %% ../../nbs/70b_deployment.results.ipynb #daec80e8
+# %% ../../nbs/70b_deployment.results.ipynb #a01b7687
+import contextlib
 import json
 import os
 import shutil
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from ..core import Decision, InputError, RiskScale, atomic_path, read_json, risk_score, write_json
 from .engine import Result
+from .format import take_lock
 
 # %% ../../nbs/70b_deployment.results.ipynb #f407344c
 def result_row(
@@ -44,33 +47,55 @@ def _parquet_schema(about):
     fields += [(f"{kind}_{c}", number) for kind in ("prob", "calibrated") for c in about["scale"]["names"]]
     return pa.schema(fields, metadata={b"riskclf": json.dumps(about).encode()})
 
-# %% ../../nbs/70b_deployment.results.ipynb #15fc28bd
+# %% ../../nbs/70b_deployment.results.ipynb #fc280c59
+def _take_turn(path):
+    "Keep other runs off a results file until what is given back is closed"
+    beside, held = Path(f"{path}.lock"), contextlib.ExitStack()
+    itself = find_spec("fcntl") is None
+    if not itself: beside.touch()
+    try:
+        if itself: beside.touch(exist_ok=False)
+        else:
+            handle = take_lock(beside, wait=False)
+            held.callback(os.close, handle)
+            if not os.path.samestat(os.fstat(handle), beside.stat()): raise BlockingIOError  # removed by the one before
+    except (BlockingIOError, FileExistsError, FileNotFoundError):
+        held.close()
+        raise InputError(f"another run writes to {Path(path).name}: let it end, or name another output file; if there "
+                         f"is none, remove {beside.name}") from None
+    except OSError: return held  # a network disk without locks
+    held.callback(beside.unlink, missing_ok=True)
+    beside.write_text(f"{os.getpid()}\n")
+    return held
+
+# %% ../../nbs/70b_deployment.results.ipynb #c306e534
 class JsonLines:
     "Rows appended to a file, a line each; a line that was cut by a kill is taken off"
     def __init__(self,
         path, # .jsonl file, continued when it is there, str or Path
         about:dict, # what made the rows, as JSON values; kept beside the file as `.jsonl.json`
     ):
-        self.path = Path(path)
-        _check_about(Path(f"{path}.json"), about, self.path.exists())
-        self.done = set()
-        with open(self.path, "ab+") as f:
-            f.seek(0)
-            end = 0
-            for line in f:
-                if not line.endswith(b"\n"): break
-                self.done.add(_item(line, len(self.done) + 1, self.path))
-                end += len(line)
-            f.truncate(end)
-        self.file = open(self.path, "ab")
+        self.path, self.done = Path(path), set()
+        with _take_turn(path) as held:
+            _check_about(Path(f"{path}.json"), about, self.path.exists())
+            with open(self.path, "ab+") as f:
+                f.seek(0)
+                end = 0
+                for line in f:
+                    if not line.endswith(b"\n"): break
+                    self.done.add(_item(line, len(self.done) + 1, self.path))
+                    end += len(line)
+                f.truncate(end)
+            self.file = held.enter_context(open(self.path, "ab"))
+            self.held = held.pop_all()
 
     def write(self, rows):
         self.file.write("".join(json.dumps(r, ensure_ascii=False, allow_nan=False) + "\n" for r in rows).encode())
         self.file.flush()
         os.fsync(self.file.fileno())
 
-    def finish(self): self.file.close()
-    def close(self): self.file.close()
+    def finish(self): self.close()
+    def close(self): self.held.close()
 
 def _item(line, number, path):
     try: return json.loads(line)["item"]
@@ -82,7 +107,7 @@ def _check_about(path, about, started):
     if (found := read_json(path)) != about:
         raise InputError(f"{path.name} says {found}, and this run is {about}: name another output file")
 
-# %% ../../nbs/70b_deployment.results.ipynb #a0f55cb7
+# %% ../../nbs/70b_deployment.results.ipynb #96a1f512
 class ParquetParts:
     "Rows gathered as parts in a folder, put together with what is there already at the end"
     def __init__(self,
@@ -91,11 +116,17 @@ class ParquetParts:
     ):
         import pyarrow.parquet as pq
         self.path, self.parts, self.about = Path(path), Path(f"{path}.parts"), about
-        if self.path.exists():
-            found = json.loads((pq.read_schema(self.path).metadata or {}).get(b"riskclf", b"{}"))
-            if found != about: raise InputError(f"{path} was made by {found}, not by {about}: name another output file")
-        self.parts.mkdir(parents=True, exist_ok=True)
-        _check_about(self.parts/"about.json", about, False)
+        with _take_turn(path) as held:
+            if self.path.exists():
+                found = json.loads((pq.read_schema(self.path).metadata or {}).get(b"riskclf", b"{}"))
+                if found != about:
+                    raise InputError(f"{path} was made by {found}, not by {about}: name another output file")
+            self.parts.mkdir(parents=True, exist_ok=True)
+            _check_about(self.parts/"about.json", about, False)
+            self._find_done()
+            self.held = held.pop_all()
+
+    def _find_done(self):
         self.done = set(self.items(self.path)) if self.path.exists() else set()
         for part in self.list_parts():
             items = self.items(part)
@@ -120,17 +151,17 @@ class ParquetParts:
             for p in sources:
                 with pq.ParquetFile(p) as f:
                     for i in range(f.num_row_groups): writer.write_table(f.read_row_group(i))
-        self.close()
         shutil.rmtree(self.parts)
+        self.close()
 
-    def close(self): pass
+    def close(self): self.held.close()
 
-# %% ../../nbs/70b_deployment.results.ipynb #20ca8f7e
+# %% ../../nbs/70b_deployment.results.ipynb #740ce972
 def open_results(
     path, # file ending in .parquet or .jsonl, str or Path
     about:dict, # what makes the rows: bundle_id, threshold, scale, as JSON values
 ): # `JsonLines` or `ParquetParts`
-    "The sink for a file; `InputError` for another ending, or when the rows in it were made by something else"
+    "The sink for a file; `InputError` for another ending, rows that something else made, or while another run writes"
     path = Path(path)
     sinks = {".parquet": ParquetParts, ".jsonl": JsonLines}
     if path.suffix not in sinks: raise InputError(f"{path.name}: results are written to .parquet or .jsonl")

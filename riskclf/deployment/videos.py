@@ -53,7 +53,7 @@ def draw_story(
         write_captioned(decision.path, decision, folder/f"{name}.captioned.mp4")
     return folder/f"{name}.png"
 
-# %% ../../nbs/71b_deployment.videos.ipynb #d9c4bd7c
+# %% ../../nbs/71b_deployment.videos.ipynb #2f6e934c
 def watch(
     bundle:Bundle, # of videos, with a policy
     frames, # iterable of (time in seconds, uint8 (h, w, 3)) at the rate of the recipe, as they come
@@ -90,7 +90,7 @@ def _live_reasons(bundle, moment, rule, said):
     odd = ["unlike the training data"] if _odd(bundle, said) else []
     why = {"alarm": f"smoothed risk {moment.risk:.2f}, an event is on", "clear": f"below {rule.clear_below}",
            "review": "; ".join(rule.notes) or "between the thresholds"}[moment.action]
-    return (*over, *odd, why)
+    return (*over, *odd, why, *bundle.unproven)
 
 # %% ../../nbs/71b_deployment.videos.ipynb #e6a611be
 def open_frames(

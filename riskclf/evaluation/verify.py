@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['sha256', 'lines_hash', 'content_hash', 'allowed_misses', 'band_misses', 'units', 'read_calibration', 'bound_sentence',
            'joint_sentence', 'Report', 'check_files', 'check_rows', 'check_certificate', 'check_rate', 'check_sequence',
-           'check_policy', 'verify', 'main']
+           'check_policy', 'check_model', 'verify', 'main']
 
 # %% ../../nbs/42c_evaluation.verify.ipynb #bbc60e44
 import csv
@@ -199,7 +199,27 @@ def check_policy(report, policy, certificate):
         fits = high in tested[:tested.index(t) + 1] if tested else high is not None and high >= t
         report(fits, f"the policy raises alarms from {high}, certified {b['kind']} at {t!r}")
 
-# %% ../../nbs/42c_evaluation.verify.ipynb #e819060a
+# %% ../../nbs/42c_evaluation.verify.ipynb #43654c99
+def check_model(report, folder, bundle, certificates):
+    "What sets a bundle apart from a bare proof: an id, no files besides, and the graph that each certificate names"
+    if "runtime" not in bundle: return
+    files, encoders = bundle["files"], bundle["runtime"].get("encoders", {})
+    def graph_id(name):
+        weights = name.removesuffix("xml") + "bin"
+        return sha256((files[name] + files[weights]).encode()) if weights in files else files[name]
+    def model_id(runtime, name):
+        if runtime not in encoders: return graph_id(name)
+        return sha256((graph_id(encoders[runtime]) + graph_id(name)).encode())
+    found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
+    extra = sorted(found - {*files, "bundle.json", "signature.json"})
+    report(not extra, f"files besides: {', '.join(extra) or 'none'}")
+    if "id" not in bundle: report(False, "the bundle has no id")
+    graphs = {None, *(model_id(*pair) for pair in bundle["runtime"]["graphs"].items())}
+    for c in certificates:
+        ours = c["made_by"].get("model_id") in graphs
+        report(ours, f"certificate {c['id'][:12]} is for {'a' if ours else 'no'} graph of this bundle")
+
+# %% ../../nbs/42c_evaluation.verify.ipynb #47e489c0
 def verify(folder):
     "Check the certificate of a bundle again; the report has one (passed, text) for each thing looked at"
     report, folder = Report(), Path(folder)
@@ -210,6 +230,7 @@ def verify(folder):
         policy, scale, more = bundle.get("policy"), bundle["scale"], "certificates.json"
         certificates = [policy["certificate"]] if policy and policy["certificate"] else []
         if more in bundle["files"]: certificates += json.loads((folder / more).read_text(encoding="utf-8"))
+        check_model(report, folder, bundle, certificates)
         if not certificates and not report(False, "there is no certificate: nothing is proven"): return report
         check_rows(report, folder, bundle, rows := read_calibration(folder / "calibration.csv", scale))
         for certificate in certificates:
