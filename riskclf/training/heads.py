@@ -6,8 +6,10 @@
 __all__ = ['FeatureRows', 'FeatureLoader', 'training_features', 'readable', 'feature_dls', 'feature_learner', 'head_logits',
            'feature_predictions', 'fresh_head', 'fit_head', 'train_features']
 
-# %% ../../nbs/33b_training.heads.ipynb #2f8f41e3
+# %% ../../nbs/33b_training.heads.ipynb #7428a2fc
 import copy
+from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import torch
@@ -17,11 +19,13 @@ from fastai.learner import Learner
 from torch import nn
 
 from ..core import InputError, Predictions, RiskScale
-from ..data.images import augment_spec
+from ..data.images import augment_id, augment_spec
 from ..models.heads import HeadEnsemble
 from ..models.image import ImageClassifier
 from ..models.tails import TailHead
 from .cache import FeatureCache
+from .checkpoint import recipe_facts
+from .events import epoch_record
 from .features import FeatureExtractor, FeatureSet, cache_obstacle, cached_features
 from .learner import build_model, fit, make_learner, recipe_steps, with_labels
 from .loaders import check_training_data, class_targets
@@ -114,12 +118,12 @@ def feature_dls(
     dls.notes, dls.scale = notes, scale
     return dls
 
-# %% ../../nbs/33b_training.heads.ipynb #bf94cbc6
+# %% ../../nbs/33b_training.heads.ipynb #d4d151c7
 def feature_learner(
     model:ImageClassifier, # frozen; its head is trained in place
     dls:DataLoaders, # from `feature_dls`
     mix:str="none", # 'none' or 'mixup'
-    **kwargs, # of `make_learner`: loss, class_weight_power, optimizer, weight_decay, monitor, cbs
+    **kwargs, # of `make_learner`: loss, class_weight_power, optimizer, weight_decay, monitor, cbs, facts
 ) -> Learner: # of the head, for `fit`
     "A learner for the head, or the first of several, on cached features; `InputError` when these change in training"
     if (why := cache_obstacle(model, mix)): raise InputError(f"no training on cached features: {why}")
@@ -159,11 +163,11 @@ def feature_predictions(
     facts = dict(runtime=s["runtime"], precision=s["precision"], recipe_id=s["recipe"], skipped=features.errors)
     return with_labels(df[good], probs, scale, columns, facts | (meta or {}))
 
-# %% ../../nbs/33b_training.heads.ipynb #a54f5bd8
-def _marked(df, train):
-    "Rows with `train` in train and eight others in valid, which chooses nothing here"
-    split = np.full(len(df), "unused", dtype=object)
-    split[np.setdiff1d(np.arange(len(df)), train)[:8]] = "valid"
+# %% ../../nbs/33b_training.heads.ipynb #a01a4c0f
+def _marked(df, train, features):
+    "Rows with `train` in train and eight others that have features in valid, which chooses nothing here"
+    split, others = np.full(len(df), "unused", dtype=object), np.setdiff1d(np.arange(len(df)), train)
+    split[list(islice((i for i in others if not np.isnan(features[i, 0]).any()), 8))] = "valid"
     split[train] = "train"
     return df.assign(split=split)
 
@@ -201,14 +205,23 @@ def fit_head(
     steps = recipe_steps(recipe, **changes)
     torch.manual_seed(seed)
     head = fresh_head(head)
-    dls = feature_dls(_marked(df, train), features, scale, steps["loaders"].get("batch_size", 32), seed)
+    dls = feature_dls(_marked(df, train, features), features, scale, steps["loaders"].get("batch_size", 32), seed)
     head.set_stats(dls.train.dataset.first_views())
     learn = make_learner(dls, head, scale, **steps["learner"])
     how = {k: v for k, v in steps["fit"].items() if k not in ("metric", "patience", "seed")}
     with learn.no_bar(), learn.no_logging(): fit(learn, **how, metric="epoch", seed=seed)
     return head.eval()
 
-# %% ../../nbs/33b_training.heads.ipynb #66e9d464
+# %% ../../nbs/33b_training.heads.ipynb #b587998a
+def _together(model, learn, features, report):
+    "The report, with what all heads reach on valid"
+    rows = learn.dls.valid.dataset
+    logits = torch.from_numpy(head_logits(model.head.eval(), features, rows.rows))
+    loss = float(learn.loss_func(logits.float(), rows.targets).mean())
+    found = epoch_record(learn.scale, model.probs(logits).numpy(), rows.targets.numpy(), report.best_epoch,
+                         valid_loss=loss)
+    return replace(report, together=found[report.metric])
+
 def train_features(
     df, # manifest with `item`, `path`, `label` and `split`
     scale:RiskScale, # the classes
@@ -233,11 +246,13 @@ def train_features(
     check_training_data(df, scale)
     features = training_features(df, FeatureExtractor(model.eval(), image_recipe), views, augment, cache, seed)
     dls = feature_dls(df, features.features, scale, steps["loaders"].get("batch_size", 32), seed)
-    learn = feature_learner(model, dls, monitor=monitor, cbs=cbs, **steps["learner"])
+    facts = recipe_facts(steps, df, features.settings, views=views, augment=augment_id(augment))
+    learn = feature_learner(model, dls, monitor=monitor, cbs=cbs, facts=facts, **steps["learner"])
     with learn.no_bar(), learn.no_logging():
         report = fit(learn, folder=folder, resume=resume, **steps["fit"])
     train = np.flatnonzero(readable(features.features) & (df["split"] == "train").to_numpy())
     for k, head in list(enumerate(getattr(model.head, "heads", ())))[1:]:  # seconds each: not kept in `folder`
         rows, how = _head_rows(df, train, k), changes | dict(seed=seed + 1000*k)
         head.load_state_dict(fit_head(head, df, features.features, rows, scale, recipe, **how).state_dict())
+    if hasattr(model.head, "heads"): report = _together(model, learn, features.features, report)
     return model.eval(), learn, report, features
