@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['Result', 'join_lines', 'json_values', 'keep_bundles', 'make_folder', 'checked_data', 'labelled_data', 'left_out',
-           'check_wish', 'check_license']
+           'check_wish', 'check_run', 'check_license']
 
 # %% ../nbs/79c_commands.ipynb #cecfab4c
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +113,29 @@ def check_wish(
         check_rate("min_precision", min_precision)
         if mode != "high-precision": raise InputError(f"min_precision belongs to mode high-precision, not to {mode}")
     check_license(license)
+
+def check_run(
+    out, # folder for the run, str or Path
+    data, # what is trained on
+    overwrite:bool=False, # replace a run that stands there
+    resume:bool=False, # go on with it
+    **numbers, # what must be above 0, or None
+):
+    "`InputError` for a run that would be lost at its end, or that throws another one away unasked"
+    for name, value in numbers.items():
+        if value is not None and not value > 0: raise InputError(f"{name} is {value}: it must be above 0")
+    whole = Path(out).resolve()
+    here = next(p for p in (whole, *whole.parents) if p.exists())
+    if not here.is_dir() or not os.access(here, os.W_OK):
+        raise InputError(f"{out} cannot be written to ({here}): name another folder")
+    if Path(data).is_dir() and Path(data).resolve() in (whole, *whole.parents):
+        raise InputError(f"{out} lies in the data {data}, where it would be taken for a class: name a folder outside")
+    if overwrite: return
+    if (whole/"bundle").exists():
+        raise InputError(f"{Path(out)/'bundle'} exists: name another --out, or add --overwrite")
+    if not resume and (whole/"checkpoint"/"last.safetensors").exists():
+        raise InputError(f"{out} holds a run that did not come to its end: go on with --resume, "
+                         "name another --out, or add --overwrite to begin anew")
 
 def check_license(
     license, # what the user said, or None

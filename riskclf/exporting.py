@@ -156,7 +156,8 @@ def _judged(runner, bundle, items):
     "What a runner says of everything outside training"
     from riskclf.deployment.runtime import predict_frame
     preds = predict_frame(runner, items[items["split"] != "train"], bundle.scale)
-    preds.meta["independence"] = "enforced"
+    made = bundle.policy and bundle.policy.certificate
+    preds.meta["independence"] = made.independence if made else "enforced"  # an export makes no items independent
     if (lost := list(preds.meta["failed"].items())): raise InputError(f"{lost[0][0]} could not be judged: {lost[0][1]}")
     return preds
 

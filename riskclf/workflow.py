@@ -8,13 +8,12 @@ __all__ = ['COMMANDS', 'check', 'train', 'evaluate', 'predict', 'watch', 'verify
 # %% ../nbs/80_workflow.ipynb #79e13f0c
 import json
 import logging
-import os
 import shlex
 from pathlib import Path
 
 from .certifying import certify
-from .commands import (Result, check_license, check_wish, checked_data, join_lines, json_values, labelled_data,
-                              left_out, make_folder)
+from .commands import (Result, check_license, check_run, check_wish, checked_data, join_lines, json_values,
+                              labelled_data, left_out, make_folder)
 from .core import InputError, write_json
 from .doctor import cache_folder, examine, ledger_file
 from .evaluation.bounds import check_rate
@@ -196,8 +195,7 @@ def train(
                 unit=unit, mode=mode, looks=looks, accept_provable=accept_provable, min_precision=min_precision,
                 marginal=marginal, ledger=Path(ledger) if ledger else ledger_file(), max_under_call=max_under_call)
     check_wish(**wish, license=license)
-    _check_out(out, data, overwrite, resume)
-    _check_numbers(size=size, epochs=epochs, lr=lr, batch_size=batch_size)
+    check_run(out, data, overwrite, resume, size=size, epochs=epochs, lr=lr, batch_size=batch_size)
     split, how = split or _recipe_split(recipe, certify), dict(
         classes=classes, column=column, alarm_from=alarm_from, unordered=unordered, group_by=group_by,
         split_by=split_by, seed=seed)
@@ -223,25 +221,6 @@ def _recipe_split(recipe, certify):
 def _told(recipe): return recipe if isinstance(recipe, dict) else str(recipe)
 
 def _review(p): return p.df.attrs.get("label_review")
-
-def _check_out(out, data, overwrite, resume):
-    "Hours of training are not thrown away unasked, and find a place at their end"
-    whole = Path(out).resolve()
-    here = next(p for p in (whole, *whole.parents) if p.exists())
-    if not here.is_dir() or not os.access(here, os.W_OK):
-        raise InputError(f"{out} cannot be written to ({here}): name another folder")
-    if Path(data).is_dir() and Path(data).resolve() in (whole, *whole.parents):
-        raise InputError(f"{out} lies in the data {data}, where it would be taken for a class: name a folder outside")
-    if overwrite: return
-    if (Path(out)/"bundle").exists():
-        raise InputError(f"{Path(out)/'bundle'} exists: name another --out, or add --overwrite")
-    if not resume and (Path(out)/"checkpoint"/"last.safetensors").exists():
-        raise InputError(f"{out} holds a run that did not come to its end: go on with --resume, "
-                         "name another --out, or add --overwrite to begin anew")
-
-def _check_numbers(**given):
-    for name, value in given.items():
-        if value is not None and not value > 0: raise InputError(f"{name} is {value}: it must be above 0")
 
 def _trained(made, lines, lost, out, **found):
     "What a run came to"

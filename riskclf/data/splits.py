@@ -76,7 +76,11 @@ def assign_groups(
     names = [str(i) if pd.isna(n) else str(n) for n, i in zip(names, df["item"])]
     checked = "sha256" in df and "phash" in df
     names, united = _unite(df, names, find_duplicates(df, radius) if checked else dict(item_a=[], item_b=[]))
-    if source == "near duplicates": united = []
+    if source == "near duplicates":
+        united = []
+        notes.append("nobody said which items belong together: only look-alikes share a group, every other item counts "
+                     "as independent. Where cameras, series or pieces repeat, give --group-by PATTERN or a column "
+                     "`group`: without, figures read too high and a certificate proves too much")
     if not checked: notes.append("the files were not checked, so groups that share copies of a picture are not known")
     if united:
         notes.append(f"{sum(map(len, united))} groups share copies of pictures and are united into {len(united)}, "

@@ -31,7 +31,7 @@ from .learner import build_model, fit, make_learner, recipe_steps, with_labels
 from .loaders import check_training_data, class_targets
 from .monitor import ClassMonitor
 
-# %% ../../nbs/33b_training.heads.ipynb #8e3bc3e9
+# %% ../../nbs/33b_training.heads.ipynb #e9c67025
 class FeatureRows:
     "Features of some items in memory, with targets"
     def __init__(self,

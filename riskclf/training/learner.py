@@ -394,6 +394,7 @@ def _check_values(settings):
     if "lr" in settings: _rates(settings["lr"])
     return settings
 
+# %% ../../nbs/32_training.learner.ipynb #c51eae50
 def _named_recipe(name):
     if name in RECIPES: return RECIPES[name]
     near = difflib.get_close_matches(str(name), RECIPES, n=1)
