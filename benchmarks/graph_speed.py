@@ -84,7 +84,9 @@ def peak(path, size, k):
     "Most memory of this process after calls of k pictures, in MB"
     graph, images = Graph(path, num_threads=1), pictures(k, size)
     for _ in range(3): graph(images)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status")  # where there is none, a figure that counts the process that started this one
+    if not status.is_file(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 
 def peaks(path, size, calls):

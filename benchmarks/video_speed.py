@@ -39,6 +39,7 @@ from riskclf.data.video import VIDEO_SUFFIXES, ClipRecipe, iter_frames
 from riskclf.deployment.engine import find_sources
 from riskclf.deployment.runner import VideoRunner
 from riskclf.models.backbones import create_backbone
+from riskclf.models.graph import call_size
 from riskclf.models.image import ImageClassifier
 from riskclf.models.temporal import create_sequence_model
 from riskclf.models.video import VideoClassifier, export_video_graphs
@@ -103,8 +104,8 @@ def decode_alone(files, num_threads, fps=10.):
 
 
 def encode_alone(runner, images):
-    "Seconds of these pictures through the encoder on all cores"
-    parts = np.array_split(images, max(1, len(images) // 32))
+    "Seconds of these pictures through the encoder on all cores, in calls of as many as are fastest"
+    parts = np.array_split(images, max(1, len(images) // call_size(SIZE)))
     with ThreadPoolExecutor(runner.num_threads) as pool:
         return seconds(lambda: list(pool.map(runner.encoder.engine.run, parts)))
 
@@ -191,6 +192,7 @@ from riskclf.data.sequences import VideoRecipe
 from riskclf.data.video import ClipRecipe
 from riskclf.deployment.engine import find_sources
 from riskclf.deployment.runner import VideoRunner
+from riskclf.models.graph import call_size
 folder = Path(sys.argv[1])
 recipe = VideoRecipe(ClipRecipe(size=64), sys.argv[3].split())
 runner = VideoRunner(recipe, folder/"model.xml", folder/"encoder.xml")

@@ -243,12 +243,12 @@ def _encoded(runner, frames, batch_size):
 @patch
 def stream(self:VideoRunner,
     sources:list, # of `Source`
-    batch_size:int=None, # most images in one call of the encoder, or windows in one call of the network; 8 by default
+    batch_size:int=None, # most images in a call of the encoder (`call_size` by default), or windows (8) of the network
     timeout_s:float=30., # seconds that the next frame of a file may take
     look=None, # features (k, D) -> distances (k,), kept in their place as `distance`; for recordings of hours
 ): # yields lists of `Result`, in order: probs (n, C), features (n, D), start_s, end_s (n,), gaps
     "What the graphs say of each window of each source"
-    if batch_size is None: batch_size = 8
+    if batch_size is None: batch_size = call_size(self.recipe.size) if self.encoder_path else 8
     if batch_size < 1 or timeout_s <= 0:
         raise InputError(f"batch_size is {batch_size} and timeout_s {timeout_s}: both must be above 0")
     videos, waiting = deque(), []
