@@ -293,11 +293,20 @@ def certify(
         return _certify_site(source, on, out, wish, kinds, classes, column, explore)
     if on is not None: raise InputError(f"--on takes a bundle, {source} is none")
     scale = None if names is None else RiskScale(names, alarm_from, ordered=not unordered)
-    if by is not None: return _certify_conditions(source, scale, by, wish, out)
-    if gamma is not None: return _certify_shift(source, scale, gamma, wish, out)
-    if max_under_call is not None: return _certify_levels(source, scale, max_under_call, max_by_two, wish, out)
-    if max_error is not None: return _certify_answers(source, scale, max_error, wish, out)
-    return _policy_result(*_certify_file(source, scale, wish, explore, out))
+    if by is not None: made = _certify_conditions(source, scale, by, wish, out)
+    elif gamma is not None: made = _certify_shift(source, scale, gamma, wish, out)
+    elif max_under_call is not None: made = _certify_levels(source, scale, max_under_call, max_by_two, wish, out)
+    elif max_error is not None: made = _certify_answers(source, scale, max_error, wish, out)
+    else: made = _policy_result(*_certify_file(source, scale, wish, explore, out))
+    notes = _believed(_read(source, scale)[0])
+    return Result(made.data | dict(notes=notes), join_lines(made.text, [f"note: {n}" for n in notes]), made.broken)
+
+def _believed(preds):
+    "What a file of predictions says of its items and nobody has checked"
+    alone = [f"no two of the {len(preds)} items share a group (column `group`), so each counts as a unit of its own: "
+             "frames of one source do not"] * bool((preds.groups == preds.frame["item"].astype(str)).all())
+    kind = preds.meta["independence"]
+    return [*alone, f"independence of these items from training: {kind}" + ", not checked here" * (kind == "declared")]
 
 # %% ../nbs/79d_certifying.ipynb #520d89fa
 def _check_out(source, out):
