@@ -31,9 +31,12 @@ def _make_policy(calibration, valid, wish, exploring):
                               explore(calibration, wish["confidence"], wish["unit"], look))
     return _ask(calibration, wish, answer, [valid], kind="explore", mode=wish["mode"])[0]
 
+def _alone(preds): return bool((preds.groups == preds.frame["item"].astype(str)).all())
+
 def _read(path, scale):
     "Calibration items, and valid ones or None, of a file of predictions"
     preds = load_predictions(path, scale)
+    preds.meta.setdefault("group_source", "nowhere, each item is its own" if _alone(preds) else "column")
     splits = set(preds.frame["split"])
     return (preds.subset("calibration") if "calibration" in splits else preds,
             preds.subset("valid") if "valid" in splits else None)
@@ -192,7 +195,7 @@ def _site_items(b, on, classes, column, by):
         measured = measure_conditions(fresh)
         fresh = fresh.assign(**{x.condition: measured[x.condition] for x in bins})
     preds = predict_frame(b, fresh.assign(split="calibration"))
-    preds.meta["independence"] = "enforced"
+    preds.meta |= dict(independence="enforced", group_source=p.group_source)
     return preds, bins
 
 # %% ../nbs/79d_certifying.ipynb #af4f283e
@@ -304,7 +307,7 @@ def certify(
 def _believed(preds):
     "What a file of predictions says of its items and nobody has checked"
     alone = [f"no two of the {len(preds)} items share a group (column `group`), so each counts as a unit of its own: "
-             "frames of one source do not"] * bool((preds.groups == preds.frame["item"].astype(str)).all())
+             "frames of one source do not"] * _alone(preds)
     kind = preds.meta["independence"]
     return [*alone, f"independence of these items from training: {kind}" + ", not checked here" * (kind == "declared")]
 

@@ -157,7 +157,8 @@ def _judged(runner, bundle, items):
     from riskclf.deployment.runtime import predict_frame
     preds = predict_frame(runner, items[items["split"] != "train"], bundle.scale)
     made = bundle.policy and bundle.policy.certificate
-    preds.meta["independence"] = made.independence if made else "enforced"  # an export makes no items independent
+    known = made.content if made else dict(independence="enforced")  # an export makes no items independent
+    preds.meta |= {k: known[k] for k in ("independence", "group_source") if k in known}
     if (lost := list(preds.meta["failed"].items())): raise InputError(f"{lost[0][0]} could not be judged: {lost[0][1]}")
     return preds
 

@@ -290,7 +290,8 @@ def judge(
     runner, onnx, encoder = learnt.kind.export(learnt.model, learnt.recipe, Path(folder))
     judged = prepared.df[prepared.df["split"] != "train"]
     preds = score_items(runner, judged, Path(folder).parent, prepared.scale, keep)
-    preds.meta |= dict(independence=prepared.independence, data_hash=data_hash(prepared.df))
+    preds.meta |= dict(independence=prepared.independence, group_source=prepared.group_source,
+                       data_hash=data_hash(prepared.df))
     return Judged(preds, runner, onnx, encoder)
 
 def data_hash(

@@ -271,12 +271,13 @@ def certificate_content(
     "Everything a certificate states besides its bounds; `InputError` where one file stands in two groups"
     _check_copies(preds)
     look = look or dict(rank=None, looks=1, overdrawn=False)
+    told = {k: v for k, v in preds.meta.items() if k == "group_source" and v}  # nothing where nobody told it
     return dict(format=1, bounds=bounds, confidence=float(confidence),
                 joint=_joint(confidence, marginal, asked, look["looks"]),
                 data=calibration_hash(preds), groups=groups_hash(preds), scores=scores_hash(preds),
                 n_items=len(preds), n_groups=len(set(preds.groups)),
                 made_by={k: preds.meta.get(k) for k in _MADE_BY},
-                independence=preds.meta.get("independence", "declared"),
+                independence=preds.meta.get("independence", "declared"), **told,
                 ledger={k: look[k] for k in ("rank", "looks", "overdrawn")}, assumption=ASSUMPTION)
 
 # %% ../../nbs/42_evaluation.certificate.ipynb #ec1a1d57

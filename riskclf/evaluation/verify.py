@@ -133,7 +133,9 @@ def check_certificate(report, certificate, rows):
     said = [*(b.get("statement") for b in bounds), joint["statement"], certificate["assumption"]]
     due = [*map(bound_sentence, bounds), joint_sentence(joint, ledger["looks"], lowest), _ASSUMPTION]
     report(said == due, f"its {len([s for s in due if s])} sentences say what its numbers say")
-    report(True, f"on trust: labels, groups, conditions, scores, sequences; never seen: {certificate['independence']}")
+    source = "; groups from: {}".format(certificate["group_source"]) if "group_source" in certificate else ""
+    report(True, "on trust: labels, groups, conditions, scores, sequences; "
+                 f"never seen: {certificate['independence']}{source}")
     report(not ledger["overdrawn"], "ledger: look {rank} of {looks}, overdrawn: {overdrawn}".format(**ledger))
     for b in (b for b in bounds if b["kind"] in _SEQUENCES[1:]):
         told = lines_hash(f"{r['item']}\t{r['group']}\t{r['called']}\t{r['doubt_' + b['score']]!r}\n" for r in rows)

@@ -8,6 +8,8 @@ __all__ = ['MAX_FRAMES', 'SequenceExtractor', 'SequenceSet', 'cached_sequences',
 
 # %% ../../nbs/33d_training.sequences.ipynb #f7be990e
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from os import stat
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +17,7 @@ import torch
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 
-from ..core import InputError, RiskScale, hash_json, progress, sha256_bytes
+from ..core import InputError, RiskScale, hash_json, progress, sha256_bytes, sha256_file
 from ..data.frames import VIDEO_DECODER, VideoError
 from ..data.sequences import Segment, VideoRecipe, recipe_frames, stream_images
 from ..data.video import ClipRecipe, augment_clip, clip_spec
@@ -71,6 +73,17 @@ class _Job(NamedTuple):
     data:object
     seed:int
     missing:dict # view -> names of the streams that are wanted
+    sha256:str=None # what its features are stored under
+
+@lru_cache(4096)
+def _hash_of(path, size, changed): return sha256_file(path)  # once for all stretches of a long recording
+
+def _check_same(job):
+    "`VideoError` when a file is no longer what its features would be stored under"
+    path = getattr(job.data, "path", job.data)
+    try: now = _hash_of(path, stat(path).st_size, stat(path).st_mtime_ns)
+    except OSError as e: raise VideoError("unreadable", f"{path} cannot be read: {e.strerror}") from e
+    if now != job.sha256: raise VideoError("changed", f"{path} has changed since it was checked: check it again")
 
 def _stretch(row):
     "What `recipe_frames` opens for a row of a manifest, and words for its key"
@@ -88,6 +101,7 @@ def _read(job, recipe):
             if len(frames) > MAX_FRAMES:
                 raise VideoError("too long", f"{job.data} is longer than {MAX_FRAMES/recipe.clip.fps:.0f} s: name "
                                  "stretches of it, with the columns start_s and end_s")
+        if job.sha256: _check_same(job)  # after the last frame was read
     except VideoError as e: return e
     return np.stack(frames) if frames else VideoError("no frames", f"{job.data} has no frames in that stretch")
 
@@ -158,7 +172,7 @@ def _sequence_jobs(rows, hashes, keys, found, seed):
     missing = {}
     for i, v, s in keys:
         if found.get((i, v, s)) is None: missing.setdefault(i, {}).setdefault(v, []).append(s)
-    return [_Job(i, _stretch(rows[i])[0], view_seed(hashes[i], seed), m) for i, m in missing.items()]
+    return [_Job(i, _stretch(rows[i])[0], view_seed(hashes[i], seed), m, hashes[i]) for i, m in missing.items()]
 
 # %% ../../nbs/33d_training.sequences.ipynb #74b37312
 class SequenceRows:
