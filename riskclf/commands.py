@@ -91,7 +91,8 @@ def left_out(
 ) -> list: # of str
     "The promise that `strict` makes, where it is broken"
     n = len(prepared.bad)
-    return [f"{n} file{'s' if n > 1 else ''} cannot be used"] if n else []
+    passed = [note for note in prepared.notes if " passed over, such as " in note]  # files that became no items
+    return [f"{n} file{'s' if n > 1 else ''} cannot be used"]*(n > 0) + passed
 
 # %% ../nbs/79c_commands.ipynb #70bb8a92
 def check_wish(

@@ -162,7 +162,8 @@ def compare(
     made = compare_predictions(preds, _metrics(first.scale, preds), load, calibrators, _costs(opened, judged, turns),
                                level, seed)
     made.notes = [*p.notes, *notes, *made.notes, *(f"{n}: the machine differs, so its policy reviews everything here"
-                                                   for n, b in opened.items() if not b.machine.same)]
+                                                   for n, b in opened.items() if not b.machine.same),
+                  *(f"{n}: {why}" for n, b in opened.items() for why in b.unproven)]
     out, histories = make_folder(out), _histories(opened)
     differ = _write_tables(made, preds, out)
     _draw(made, preds, calibrators, histories, out)

@@ -124,9 +124,11 @@ def learn(
     "Train the model of a recipe on train, choose the best epoch on valid"
     with without_warnings():
         from riskclf.training.cache import FeatureCache
+        from riskclf.training.learner import check_milestones, recipe_steps
         from riskclf.training.monitor import ClassMonitor
     df, kind = prepared.df[prepared.df["split"].isin(["train", "valid"])], find_kind(recipe, prepared.df, changes)
     monitor = ClassMonitor(prepared.scale, milestones, tell=say and (lambda event: say(str(event))), show=say)
+    check_milestones(monitor.milestones, recipe_steps(recipe, **changes)["fit"]["epochs"])  # before hours of features
     how = dict(folder=folder, resume=resume, seed=seed, monitor=monitor)
     kept = None if cache is None else FeatureCache(cache)
     model, input_recipe, learner, report, why = kind.learn(df, prepared.scale, recipe, kept, how, changes)

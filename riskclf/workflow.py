@@ -306,7 +306,8 @@ def evaluate(
         raise InputError(f"all {len(p.df)} items were seen in training: bring new ones, or add --allow-seen")
     keep = keep_features(b)
     preds = score_items(b, fresh, make_folder(out), keep=keep)
-    notes = [*p.notes, *b.remarks, f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
+    notes = [*p.notes, *b.remarks, *b.unproven,
+             f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
              + (", and are kept" if allow_seen else ", and are left out")]
     if allow_seen and any(s.endswith("calibration") for s in seen):
         notes.append("calibration items are among them: who picks a model by these figures may not certify it on them")
@@ -316,6 +317,7 @@ def evaluate(
     missed, about = page_of_misses(b, preds, actions, p, seen, out, neighbours, column, keep)
     found |= about
     metrics |= dict(bundle_id=b.id, seen=sum(map(bool, seen)), notes=notes, **found)
+    if b.unproven: metrics |= dict(certificate=None, further_certificates=[])  # this runtime is not what was certified
     write_json(Path(out)/"metrics.json", metrics)
     text = join_lines(f"{len(preds)} items in {metrics['n_groups']} groups", [f"note: {n}" for n in notes],
                   _figures(metrics), more, missed, f"written to {out}")

@@ -84,7 +84,8 @@ def hourly_figure(
         top = 1000*(np.bincount(codes, counts)/np.maximum(np.bincount(codes, hours), time/G/100)).max()
         wide = group_bootstrap(GroupStatistic(stat.at, G, stat.parts, stat.units, (0., top)), level, 499, seed)
         if wide["low"] is not None: low, high = min(low, wide["low"]), max(high, wide["high"])
-    return figure(total/time, low, high, "few groups" if G < FEW else None)
+    worth = effective_groups(np.bincount(codes, hours))  # a year of one camera is still one camera
+    return figure(total/time, low, high, "few groups" if worth < FEW - 1e-9 else None)
 
 # %% ../../nbs/46d_evaluation.detection.ipynb #3304f0ad
 def delay_figure(
@@ -106,7 +107,7 @@ def delay_figure(
     at_least, at_most = (delays[min(np.searchsorted(e, share), n - 1)] if e[-1] >= share else np.inf
                          for e in (high, low))
     note = never or ("upper end open: so many may be missed" if not np.isfinite(at_most) else
-                     "few groups" if G < FEW else None)
+                     "few groups" if trials < FEW - 1e-9 else None)
     return figure(value, at_least, at_most, note)
 
 # %% ../../nbs/46d_evaluation.detection.ipynb #e27233e7
