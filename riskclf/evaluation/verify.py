@@ -133,20 +133,18 @@ def check_certificate(report, certificate, rows):
     said = [*(b.get("statement") for b in bounds), joint["statement"], certificate["assumption"]]
     due = [*map(bound_sentence, bounds), joint_sentence(joint, ledger["looks"], lowest), _ASSUMPTION]
     report(said == due, f"its {len([s for s in due if s])} sentences say what its numbers say")
-    source = "; groups from: {}".format(certificate["group_source"]) if "group_source" in certificate else ""
-    report(True, "on trust: labels, groups, conditions, scores, sequences; "
-                 f"never seen: {certificate['independence']}{source}")
+    report(True, "on trust: labels, groups (from: {}), conditions, scores, sequences; never seen: {}".format(
+           certificate.get("group_source", "not said"), certificate["independence"]))
     report(not ledger["overdrawn"], "ledger: look {rank} of {looks}, overdrawn: {overdrawn}".format(**ledger))
     for b in (b for b in bounds if b["kind"] in _SEQUENCES[1:]):
         told = lines_hash(f"{r['item']}\t{r['group']}\t{r['called']}\t{r['doubt_' + b['score']]!r}\n" for r in rows)
         report(told == b["answers"], f"groups, classes called and their {b['score']} are the certified ones")
     if not (facts := certificate.get("subgroups")): return
     for r in rows:
-        r["values"] = [r[f"condition_{c}"] for c in facts["by"]]
-        names = [f"{c}={v}" for c, v in zip(facts["by"], r["values"])]
+        names = [f"{c}={r[f'condition_{c}']}" for c in facts["by"]]
         r["subgroups"] = {", ".join(names)} if facts["intersect"] else set(names)
-    report(lines_hash("\t".join([r["item"], *r["values"]]) + "\n" for r in rows) == facts["conditions"],
-           f"the conditions ({', '.join(facts['by'])}) are the certified ones")
+    told = lines_hash("\t".join([r["item"], *(r[f"condition_{c}"] for c in facts["by"])]) + "\n" for r in rows)
+    report(told == facts["conditions"], f"the conditions ({', '.join(facts['by'])}) are the certified ones")
     told = {b["subgroup"] for b in bounds} | set(facts["unproven"])
     there = set().union(*(r["subgroups"] for r in rows))
     report(told == there and len(told) == joint["asked"], f"{len(told)} subgroups, {len(facts['unproven'])} unproven")
@@ -206,17 +204,14 @@ def check_model(report, folder, bundle, certificates):
     "What sets a bundle apart from a bare proof: an id, no files besides, and the graph that each certificate names"
     if "runtime" not in bundle: return
     files, encoders = bundle["files"], bundle["runtime"].get("encoders", {})
-    def graph_id(name):
-        weights = name.removesuffix("xml") + "bin"
-        return sha256((files[name] + files[weights]).encode()) if weights in files else files[name]
-    def model_id(runtime, name):
-        if runtime not in encoders: return graph_id(name)
-        return sha256((graph_id(encoders[runtime]) + graph_id(name)).encode())
+    def joined(ids): return sha256("".join(ids).encode()) if len(ids) > 1 else ids[0]
+    def graph_id(name): return joined([files[n] for n in (name, name.removesuffix("xml") + "bin") if n in files])
     found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
     extra = sorted(found - {*files, "bundle.json", "signature.json"})
     report(not extra, f"files besides: {', '.join(extra) or 'none'}")
     if "id" not in bundle: report(False, "the bundle has no id")
-    graphs = {None, *(model_id(*pair) for pair in bundle["runtime"]["graphs"].items())}
+    graphs = {None, *(joined([graph_id(n) for n in (encoders.get(runtime), name) if n])
+                      for runtime, name in bundle["runtime"]["graphs"].items())}
     for c in certificates:
         ours = c["made_by"].get("model_id") in graphs
         report(ours, f"certificate {c['id'][:12]} is for {'a' if ours else 'no'} graph of this bundle")
@@ -240,7 +235,7 @@ def verify(folder):
             for bound in certificate["bounds"]:
                 (check_sequence if bound["kind"] in _SEQUENCES else check_rate)(report, bound, rows, scale)
         if policy: check_policy(report, policy, policy["certificate"] or {"bounds": []})
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
         report(False, f"cannot be read as a certified bundle: {type(error).__name__}: {error}")
     return report
 
