@@ -258,6 +258,13 @@ def write_folder(
     return document
 
 # %% ../../nbs/69b_deployment.format.ipynb #e287dca7
+def _find_again(path):
+    "Put back the bundle that a writer who died had moved aside, where locks tell that no live one did"
+    with contextlib.suppress(OSError):
+        lock = take_lock(path.parent)
+        try: _restore(path)
+        finally: os.close(lock)
+
 def _check_files(folder, document):
     "Compare what lies in the folder with what the document names"
     there, named = list_files(folder), document["files"]
@@ -276,6 +283,7 @@ def read_folder(
 ) -> dict: # the document, in the current format
     "The document of a bundle after every file was checked; `InputError` when anything is missing, extra or changed"
     path = Path(path)
+    if not path.exists(): _find_again(path.absolute())
     if not (path/"bundle.json").is_file(): raise InputError(f"{path} is no bundle: it has no bundle.json")
     list_files(path)
     stored = read_json(path/"bundle.json")
