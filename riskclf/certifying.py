@@ -238,12 +238,14 @@ def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     return _policy_result(policy, table, policy_rates(policy, preds), str(out), lines,
                           [c.to_dict() for c in made], broken)
 
-# %% ../nbs/79d_certifying.ipynb #33740e13
+# %% ../nbs/79d_certifying.ipynb #886e0131
 def _policy_result(policy, table, rates, where, lines=(), more=(), broken=()):
     "What a policy came to"
     band = [] if table is None else ["what every threshold can prove, all at once:",
                                      _thin(table).round(4).to_string(index=False)]
-    proof = repr(policy.certificate) if policy.certificate else "no certificate: nothing is cleared"
+    low = policy.clear_below
+    none = "nothing is cleared" if low is None else f"what is cleared below {low:.6g} is not certified"
+    proof = repr(policy.certificate) if policy.certificate else f"no certificate: {none}"
     text = join_lines(band, repr(policy), proof, list(lines), [f"note: {n}" for n in policy.notes],
                       [f"not proven: {b}" for b in broken], f"written to {where}")
     found = dict(policy=policy.to_dict(), rates=rates, written=where, further_certificates=list(more),
