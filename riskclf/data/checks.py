@@ -17,7 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ..core import InputError, progress, threads
 from .decode import DECODER, ImageError, image_facts
-from .frames import VIDEO_DECODER, VIDEO_SUFFIXES, VideoError, video_facts
+from .facts import video_facts
+from .frames import VIDEO_DECODER, VIDEO_SUFFIXES, VideoError
 
 # %% ../../nbs/12_data.checks.ipynb #151b9085
 def _causes(e):
