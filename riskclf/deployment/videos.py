@@ -15,7 +15,7 @@ from ..data.sequences import is_whole
 from .bundle import NO_PROBS, Bundle, make_timeline
 from ..evaluation.timeline import TimelineState, join_spans, plot_timeline, rule_of, timeline_of
 
-# %% ../../nbs/71b_deployment.videos.ipynb #6ac9902e
+# %% ../../nbs/71b_deployment.videos.ipynb #182ec9fc
 def story(
     bundle:Bundle, # that made the decision
     decision:Decision, # with a timeline
@@ -34,8 +34,8 @@ def story(
     found = timeline_of(windows, rule, bundle.scale, max(e["end_s"] for e in decision.timeline),
                         decision.reasons[0] if cut else None)
     found.gaps = join_spans([*found.gaps, *gaps])
-    found.moments = [m._replace(action="review") if m.action == "clear" and not is_whole(clip, m.start_s, m.end_s) else m
-                     for m in found.moments]
+    def is_part(m): return m.action == "clear" and not is_whole(clip, m.start_s, m.end_s)
+    found.moments = [m._replace(action="review") if is_part(m) else m for m in found.moments]
     return found
 
 def _story_name(decision, folder):
