@@ -426,7 +426,19 @@ def decide(
                         severity=float(severities[i]), action=str(actions[i]), reasons=(*reasons[i], *other))
     return [one(r) for r in results]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #eebb212a
+# %% ../../nbs/70_deployment.bundle.ipynb #f3e2f846
+def _seen_rows(preds, split):
+    "Rows for `_write_seen`; near copies are found by the perceptual hash, where the items carry it"
+    from riskclf.evaluation.certificate import item_hashes
+    near = preds.frame["phash"].fillna("") if "phash" in preds.frame else [""]*len(preds)
+    return [(sha, phash, split) for sha, phash in zip(item_hashes(preds), near)]
+
+_OTHER_CARD = """# A child of another bundle
+
+It decides with the graph of the bundle `{}` and with a policy of its own. What the card and the reports of that bundle say of
+thresholds, promises and rates is not true here, so they were left out; nothing was measured in their place.
+"""
+
 def with_policy(
     path, # bundle to start from, str or Path
     out, # folder of the new bundle, str or Path
@@ -435,20 +447,23 @@ def with_policy(
     certificates=(), # more of them on the same items; those of the old bundle were about other items
     valid:Predictions=None, # other items that choices were made on, remembered as seen
     overwrite:bool=False, # replace a bundle that stands at `out`
+    card:str=None, # the model card, about this policy; by default a few words, since the parent's is about another
+    reports=None, # file name below reports/ -> text, bytes or Path; those of the parent are left out
 ) -> str: # id of the new bundle
     "A child of a bundle with another policy; `InputError` when the scores are those of another graph"
-    from riskclf.evaluation.certificate import item_hashes
     old, path = load(path), Path(path)
     facts = old.runner.facts
     if (odd := sorted(k for k, v in facts.items() if calibration.meta.get(k) != v)):
         raise InputError(f"the calibration scores are not those of this bundle, {odd} differ: score the items with it")
     seen = [tuple(row) for row in _read_csv(path/"seen.csv")] if (path/"seen.csv").exists() else []
-    seen += [(sha, "", "calibration") for sha in item_hashes(calibration)]
-    if valid is not None: seen += [(sha, "", "valid") for sha in item_hashes(valid)]
+    seen += _seen_rows(calibration, "calibration") + ([] if valid is None else _seen_rows(valid, "valid"))
     def fill(folder):
         _put_calibration(folder, calibration, _all_certificates(policy, certificates))
         save_promises(folder, certificates)
         _write_seen(folder, seen)
+        shutil.rmtree(folder/"reports", ignore_errors=True)
+        (folder/"README.md").write_text(_OTHER_CARD.format(old.id) if card is None else card, encoding="utf-8")
+        for name, content in (reports or {}).items(): _put_report(folder, f"reports/{name}", content)
     made = old.document["provenance"] | dict(decoder=DECODER)  # of the scores that the policy was made from
     changes = dict(policy=policy.to_dict(), training_hashes="training.txt", provenance=made)
     return amend(path, out, changes, fill, overwrite)["id"]
