@@ -259,7 +259,7 @@ def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     return _policy_result(policy, table, policy_rates(policy, preds), str(out), lines,
                           [c.to_dict() for c in made], broken)
 
-# %% ../nbs/79d_certifying.ipynb #1674ff3b
+# %% ../nbs/79d_certifying.ipynb #130e5d1c
 def _site_facts(b, preds, policy, promises, metrics, old):
     "Facts for the card: those of the parent that no policy touches, and those of the site"
     from riskclf.data.manifest import condition_columns
@@ -267,7 +267,7 @@ def _site_facts(b, preds, policy, promises, metrics, old):
     from riskclf.evaluation.card import factor_rows
     from riskclf.evaluation.intervals import format_figure
     from riskclf.pipeline import data_hash, take_actions
-    items, what = preds.frame.rename(columns={"target": "label"}), f"{b.task}s"
+    items, what = preds.frame.rename(columns={"target": "label"}), {"image": "pictures", "video": "videos"}[b.task]
     names = condition_columns(items.drop(columns=[c for c in items if c.startswith("prob_")]))
     counts = {split: n for split, n in old["data"]["counts"].items() if split in ("train", "valid")}
     counts["calibration"] = items["label"].value_counts().to_dict()
@@ -277,8 +277,8 @@ def _site_facts(b, preds, policy, promises, metrics, old):
         model["outliers"] = (f"{what} unlike the training data go to review; on the site's items "
                              f"{format_figure(metrics['unlike_rate'])} do")
     facts = dict(
-        data=old["data"] | dict(hash=data_hash(items), split="calibration", counts=counts, **{
-            k: preds.meta[k] for k in ("group_source", "independence")}),
+        data=old["data"] | dict(name="items of the site", hash=data_hash(items), split="calibration", counts=counts,
+                                **{k: preds.meta[k] for k in ("group_source", "independence")}),
         factors=(factor_rows(preds, take_actions(preds, policy, promises), names) if names else
                  "The data names no condition: no column has 2 to 12 values of at least 20 items each."),
         model=model, why_no_certificate=". ".join(policy.notes) or None,
