@@ -5,7 +5,9 @@
 # %% auto #0
 __all__ = ['certify']
 
-# %% ../nbs/79d_certifying.ipynb #bd744a4a
+# %% ../nbs/79d_certifying.ipynb #667d5746
+import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +15,20 @@ import numpy as np
 from riskclf.commands import (
     Result, check_wish, join_lines, json_values, keep_bundles, labelled_data, make_folder,
 )
-from .core import InputError, load_predictions, sha256_bytes, write_json
+from .core import InputError, load_predictions, read_json, sha256_bytes, write_json
 from .doctor import ledger_file
 from .evaluation.bounds import check_rate
 
-# %% ../nbs/79d_certifying.ipynb #89c59fd3
+# %% ../nbs/79d_certifying.ipynb #8c150918
 def _make_policy(calibration, valid, wish, exploring):
     "The policy, and the table of `explore` where it was asked for"
     from riskclf.evaluation.ledger import Ledger, explore
     from riskclf.evaluation.policy import make_policy
     scale, how = calibration.scale, {k: v for k, v in wish.items() if k != "ledger"}
     if not scale.has_alarm: raise InputError(f"{scale} has no alarm class: there is nothing to certify")
+    if wish["mode"] == "high-precision" and valid is None:
+        raise InputError("mode high-precision needs items of the split valid in the file: its thresholds are fixed on "
+                         "other items than they are proven on")
     if not exploring:
         ledger = None if wish["ledger"] is None else Ledger(wish["ledger"])
         return make_policy(calibration, valid, ledger=ledger, **how), None
@@ -198,7 +203,7 @@ def _site_items(b, on, classes, column, by):
     preds.meta |= dict(independence="enforced", group_source=p.group_source)
     return preds, bins
 
-# %% ../nbs/79d_certifying.ipynb #af4f283e
+# %% ../nbs/79d_certifying.ipynb #85369302
 def _third(preds):
     "Items of about a third of the groups, chosen by hash, as valid; the others"
     other = np.array([int(sha256_bytes(f"valid {g}".encode())[:8], 16) % 3 == 0 for g in preds.groups])
@@ -216,6 +221,20 @@ def _site_answers(preds, valid, wish, kinds, bins, exploring):
     if kinds["max_error"] is not None: more.append(_prove_answers(preds, valid, kinds["max_error"], wish))
     return policy, table, more
 
+def _keep_cut(policy, parent):
+    "The policy with its parent's alarm-threshold, where it could only guess one and clears nothing above it"
+    told = "the alarm threshold is not certified"
+    notes = [n for n in policy.notes if not n.startswith(told)]
+    known = parent is not None and parent.mode == policy.mode == "three-way" and parent.alarm_from is not None
+    if not known or len(notes) == len(policy.notes): return policy
+    made, cut = policy.to_dict(), parent.alarm_from
+    if policy.clear_below is None or policy.clear_below <= cut and policy.clear_below < policy.alarm_from:
+        made |= dict(alarm_from=cut, notes=[*notes, f"{told}: it is {cut:.6g}, that of the parent"])
+    elif cut < policy.clear_below:
+        made["notes"] = [*notes, f"{told}: it is {policy.alarm_from:.6g}, since that of the parent, {cut:.6g}, lies "
+                                 "below what may be cleared"]
+    return type(policy).from_dict(made)
+
 def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     "A new bundle with a policy proven on the site's items, and what else was asked for; a `Result`"
     from riskclf.deployment.bundle import load, with_policy
@@ -226,17 +245,74 @@ def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     b = load(path)
     preds, bins = _site_items(b, on, classes, column, kinds["by"])
     valid = None
-    if kinds["max_error"] is not None: valid, preds = _third(preds)
+    if kinds["max_error"] is not None or wish["mode"] == "high-precision": valid, preds = _third(preds)
     wish = wish | dict(looks=wish["looks"]*(1 + sum(kinds[k] is not None for k in ("max_under_call", "max_error"))))
     _site_answers(preds, valid, wish | dict(ledger=None), kinds, bins, exploring)  # all of them, before one is entered
     policy, table, more = _site_answers(preds, valid, wish, kinds, bins, exploring)
     policy = limit_to_clips(policy, preds)
+    if valid is None: policy = _keep_cut(policy, b.policy)
     made = [outcome.certificate for outcome, _ in more if outcome]
-    with_policy(path, out, policy, preds, made, valid)
+    card, reports, notes = _site_card(b, preds, policy, made)
+    with_policy(path, out, policy, preds, made, valid, card=card, reports=reports)
     broken = [s for outcome, look in more for s in [*(s["reason"] for s in outcome.shortfalls), *_overdrawn(look)]]
-    lines = [repr(c) for c in made]
+    lines = [*map(repr, made), *notes]
     return _policy_result(policy, table, policy_rates(policy, preds), str(out), lines,
                           [c.to_dict() for c in made], broken)
+
+# %% ../nbs/79d_certifying.ipynb #130e5d1c
+def _site_facts(b, preds, policy, promises, metrics, old):
+    "Facts for the card: those of the parent that no policy touches, and those of the site"
+    from riskclf.data.manifest import condition_columns
+    from riskclf.evaluation.calibration import calibration_report
+    from riskclf.evaluation.card import factor_rows
+    from riskclf.evaluation.intervals import format_figure
+    from riskclf.pipeline import data_hash, take_actions
+    items, what = preds.frame.rename(columns={"target": "label"}), {"image": "pictures", "video": "videos"}[b.task]
+    names = condition_columns(items.drop(columns=[c for c in items if c.startswith("prob_")]))
+    counts = {split: n for split, n in old["data"]["counts"].items() if split in ("train", "valid")}
+    counts["calibration"] = items["label"].value_counts().to_dict()
+    model = old["model"] | dict(made_from=f"the bundle {b.id}, without training: all figures are measured on the "
+                                "site's items; training, robustness and speed are the parent's")
+    if "unlike_rate" in metrics:
+        model["outliers"] = (f"{what} unlike the training data go to review; on the site's items "
+                             f"{format_figure(metrics['unlike_rate'])} do")
+    facts = dict(
+        data=old["data"] | dict(name="items of the site", hash=data_hash(items), split="calibration", counts=counts,
+                                **{k: preds.meta[k] for k in ("group_source", "independence")}),
+        factors=(factor_rows(preds, take_actions(preds, policy, promises), names) if names else
+                 "The data names no condition: no column has 2 to 12 values of at least 20 items each."),
+        model=model, why_no_certificate=". ".join(policy.notes) or None,
+        robustness=[{k: v for k, v in row.items() if k not in ("miss_rate", "review_rate")}
+                    for row in old["robustness"]],  # those were the rates of the parent's policy
+        provenance=old["provenance"] | dict(parent=b.id))
+    if (c := b.calibrator) is not None:
+        facts["calibration"] = dict(method=c.method, reason=c.reason, report=calibration_report(preds, c))
+    return old | facts
+
+def _site_card(b, preds, policy, made):
+    "Card, reports and notes for the new bundle; no card where the parent keeps no facts for one"
+    if not (b.path/"reports"/"card.json").is_file(): return None, {}, ["the parent has no facts for a model card"]
+    from riskclf.deployment.promises import Promises
+    from riskclf.evaluation.card import render_card
+    from riskclf.evaluation.intervals import rate_figure
+    from riskclf.packing import remark_choices
+    from riskclf.pipeline import report
+    promises = Promises(made)
+    with tempfile.TemporaryDirectory() as tmp:
+        metrics = report(preds, policy, b.calibrator, tmp, promises=promises)
+        reports = {f.name: f.read_bytes() for f in sorted(Path(tmp).iterdir()) if f.suffix == ".png"
+                   or f.name == "impact.csv"}
+    metrics = remark_choices(metrics, "calibration") | dict(split="calibration")
+    if "unlike" in preds.meta:
+        unlike = preds.frame["item"].isin(preds.meta["unlike"]).to_numpy()
+        metrics["unlike_rate"] = rate_figure(unlike, groups=preds.groups)
+    try:
+        facts = _site_facts(b, preds, policy, promises, metrics, read_json(b.path/"reports"/"card.json"))
+        card = render_card(metrics, facts)
+    except (InputError, KeyError) as e:  # facts of an older or another program: the look is spent, the proof is kept
+        return None, {}, [f"the new bundle has no model card: {e}"]
+    texts = {"metrics.json": metrics, "card.json": facts}
+    return card, reports | {k: json.dumps(json_values(v), indent=1) for k, v in texts.items()}, []
 
 # %% ../nbs/79d_certifying.ipynb #33740e13
 def _policy_result(policy, table, rates, where, lines=(), more=(), broken=()):

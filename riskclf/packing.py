@@ -236,7 +236,7 @@ def measure_factors(
     actions = take_actions(preds, policy)
     return factor_rows(preds, actions, names)
 
-# %% ../nbs/79_packing.ipynb #97e87437
+# %% ../nbs/79_packing.ipynb #5bb00ef2
 CHOSEN = "epoch, calibrator and threshold were chosen on these items"
 
 def remark_choices(
@@ -248,7 +248,7 @@ def remark_choices(
         if not isinstance(value, dict): return value
         if not {"value", "low", "high"} <= set(value): return {k: remark(v, text) for k, v in value.items()}
         return value | dict(note="; ".join(filter(None, [value.get("note"), text])))
-    chosen = {"calibration": ("miss_rate", "false_alarm_rate", "review_rate"),
+    chosen = {"calibration": [k for k in metrics if k.endswith(("miss_rate", "false_alarm_rate", "review_rate"))],
               "valid": set(metrics) - {"certificate", "further_certificates"}}.get(judged, ())
     text = CHOSEN if judged == "valid" else "thresholds were set on these items"
     return metrics | {k: remark(metrics[k], text) for k in chosen}
@@ -316,7 +316,7 @@ def _outlier_check(prepared, learnt, runner, preds, keep=None):
         f"{learnt.kind.what} unlike the training data go to review; of those like it about "
         f"{check.about['expected']:.1%} are expected to, on {preds.frame['split'].iloc[0]} {format_figure(rate)} do")
 
-# %% ../nbs/79_packing.ipynb #ce087ad4
+# %% ../nbs/79_packing.ipynb #08e6134e
 def pack(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
@@ -363,8 +363,10 @@ def _words(policy, judged, out, more):
     "The end of a run, for a person"
     lines = ["no alarm class: no policy, no certificate"]
     if policy is not None:
-        certificate = repr(policy.certificate) if policy.certificate else "no certificate: nothing is cleared"
-        lines = [repr(policy), certificate, *(f"note: {n}" for n in policy.notes)]
+        low = policy.clear_below
+        none = "nothing is cleared" if low is None else f"what is cleared below {low:.6g} is not certified"
+        lines = [repr(policy), repr(policy.certificate) if policy.certificate else f"no certificate: {none}",
+                 *(f"note: {n}" for n in policy.notes)]
     lines += [f"note: {CHOSEN}, those of valid, which the figures are measured on"]*(judged == "valid")
     where = [f"figures on {judged} in {out/'evaluation'}", f"bundle in {out/'bundle'}"]
     return "\n".join([*lines, *filter(None, more), *where])

@@ -86,7 +86,7 @@ def _put_probes(folder, runtime, recipe, inputs, probs, tolerance):
                              f"more than {tolerance:g}: export it again, in float32")
     np.savez_compressed(folder/"probes.npz", **probe_arrays(inputs, reference, recipe))
 
-# %% ../../nbs/70_deployment.bundle.ipynb #83d07389
+# %% ../../nbs/70_deployment.bundle.ipynb #3333f72d
 def check_made_by(
     policy, # `Policy`, or None
     facts:dict, # of the runner of the graph that decides
@@ -97,8 +97,9 @@ def check_made_by(
     if odd: raise InputError(f"the certificate was issued for another {' and '.join(odd)} than this bundle ships: "
                              "score the calibration items with the runner of these very graph files, then certify")
 
-def _put_seen(folder, seen):
-    _write_seen(folder, [(r["sha256"], r.get("phash") or "", r["split"]) for r in seen.to_dict("records")])
+def _seen_rows(df):
+    found = ((r["sha256"], r.get("phash"), r["split"]) for r in df.to_dict("records"))
+    return [(sha, near if isinstance(near, str) else "", split) for sha, near, split in found]
 
 def _write_seen(folder, rows):
     "Rows of (sha256, phash, split), each once; and the hashes of what was trained or validated on"
@@ -107,10 +108,6 @@ def _write_seen(folder, rows):
         csv.writer(f, lineterminator="\n").writerows([("sha256", "phash", "split"), *rows])
     trained = sorted({sha for sha, _, split in rows if split in ("train", "valid")})
     (folder/"training.txt").write_text("".join(f"{sha}\n" for sha in trained), encoding="utf-8")
-
-def _read_csv(path):
-    "Rows below the header"
-    with open(path, newline="", encoding="utf-8") as f: return list(csv.reader(f))[1:]
 
 def _put_outliers(folder, outliers, runner, inputs):
     "Write what tells outliers, if the graph gives out the features that it looks at; the entry for it"
@@ -145,7 +142,7 @@ def _put_report(folder, name, content):
     elif Path(content).is_dir(): shutil.copytree(content, target)
     else: shutil.copyfile(content, target)
 
-# %% ../../nbs/70_deployment.bundle.ipynb #7537cb86
+# %% ../../nbs/70_deployment.bundle.ipynb #ff81335a
 def write_bundle(
     path, # folder to make, str or Path
     scale:RiskScale, # the classes
@@ -191,7 +188,7 @@ def write_bundle(
         if weights is not None: _put_weights(folder, weights)
         if calibration is not None: _put_calibration(folder, calibration, _all_certificates(policy, certificates))
         save_promises(folder, certificates, bins)
-        if seen is not None: _put_seen(folder, seen)
+        if seen is not None: _write_seen(folder, _seen_rows(seen))
         if sbom is not None: (folder/"sbom.json").write_text(sbom, encoding="utf-8")
         (folder/"README.md").write_text(card, encoding="utf-8")
         for name, content in (reports or {}).items(): _put_report(folder, f"reports/{name}", content)
@@ -435,7 +432,10 @@ def decide(
                         severity=float(severities[i]), action=str(actions[i]), reasons=(*reasons[i], *other))
     return [one(r) for r in results]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #eebb212a
+# %% ../../nbs/70_deployment.bundle.ipynb #ac3ee0f0
+_OTHER_CARD = ("# A child of another bundle\n\nIt decides with the graph of the bundle `{}` and a policy of its own. "
+               "What that bundle's card and reports say of its own policy is not true here, so they are left out.\n")
+
 def with_policy(
     path, # bundle to start from, str or Path
     out, # folder of the new bundle, str or Path
@@ -444,20 +444,25 @@ def with_policy(
     certificates=(), # more of them on the same items; those of the old bundle were about other items
     valid:Predictions=None, # other items that choices were made on, remembered as seen
     overwrite:bool=False, # replace a bundle that stands at `out`
+    card:str=None, # the model card, about this policy; by default a few words, since the parent's is about another
+    reports=None, # file name below reports/ -> text, bytes or Path; those of the parent are left out
 ) -> str: # id of the new bundle
     "A child of a bundle with another policy; `InputError` when the scores are those of another graph"
     from riskclf.evaluation.certificate import item_hashes
     old, path = load(path), Path(path)
-    facts = old.runner.facts
-    if (odd := sorted(k for k, v in facts.items() if calibration.meta.get(k) != v)):
+    if (odd := sorted(k for k, v in old.runner.facts.items() if calibration.meta.get(k) != v)):
         raise InputError(f"the calibration scores are not those of this bundle, {odd} differ: score the items with it")
-    seen = [tuple(row) for row in _read_csv(path/"seen.csv")] if (path/"seen.csv").exists() else []
-    seen += [(sha, "", "calibration") for sha in item_hashes(calibration)]
-    if valid is not None: seen += [(sha, "", "valid") for sha in item_hashes(valid)]
+    known = (path/"seen.csv").read_text(encoding="utf-8").splitlines() if (path/"seen.csv").exists() else []
+    seen = [tuple(line.split(",")) for line in known[1:]]
+    for preds, split in [(calibration, "calibration")] + [(valid, "valid")]*(valid is not None):
+        seen += _seen_rows(preds.frame.assign(sha256=item_hashes(preds), split=split))
     def fill(folder):
         _put_calibration(folder, calibration, _all_certificates(policy, certificates))
         save_promises(folder, certificates)
         _write_seen(folder, seen)
+        shutil.rmtree(folder/"reports", ignore_errors=True)
+        (folder/"README.md").write_text(_OTHER_CARD.format(old.id) if card is None else card, encoding="utf-8")
+        for name, content in (reports or {}).items(): _put_report(folder, f"reports/{name}", content)
     made = old.document["provenance"] | dict(decoder=DECODER)  # of the scores that the policy was made from
-    changes = dict(policy=policy.to_dict(), training_hashes="training.txt", provenance=made)
-    return amend(path, out, changes, fill, overwrite)["id"]
+    return amend(path, out, dict(policy=policy.to_dict(), training_hashes="training.txt", provenance=made), fill,
+                 overwrite)["id"]

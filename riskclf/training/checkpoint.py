@@ -6,9 +6,11 @@
 __all__ = ['METRICS', 'pack_state', 'unpack_model', 'load_weights', 'unpack_rest', 'save_state', 'read_values', 'Checkpoint',
            'learner_facts', 'recipe_facts']
 
-# %% ../../nbs/31b_training.checkpoint.ipynb #dc3e1b2e
+# %% ../../nbs/31b_training.checkpoint.ipynb #89c3c035
+import contextlib
 import json
 import random
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -157,7 +159,7 @@ def read_values(
     if text is None: raise InputError(f"{path} is no checkpoint of a run")
     return json.loads(text)
 
-# %% ../../nbs/31b_training.checkpoint.ipynb #9ea0fa81
+# %% ../../nbs/31b_training.checkpoint.ipynb #50f31949
 METRICS = {"balanced_accuracy": 1, "unsafe_recall": 1, "auroc": 1, "gap": -1, "valid_loss": -1, "train_loss": -1,
            "epoch": 1}  # the last epoch is the best one: nothing is chosen
 
@@ -182,12 +184,15 @@ class Checkpoint(Callback):
         self.best_epoch, self.best_value, self.best_loss, self.wait, self.stopped = None, None, None, 0, None
         self.start_epoch, self._stored, self._weights, self._trained, self._fitted = 0, None, None, False, False
         self._own = False  # what lies in the folder is of this run
+        self._before, self._begin = 0., time.monotonic()
         if resume and self.folder and self.last_path.exists(): self._open()
 
     @property
     def last_path(self): return self.folder/"last.safetensors"
     @property
     def best_path(self): return self.folder/"best.safetensors"
+    @property
+    def seconds(self): return self._before + time.monotonic() - self._begin  # of all parts of a run
 
 # %% ../../nbs/31b_training.checkpoint.ipynb #e881c2dc
 _PLACES = {"weights", "backbone_weights", "device", "num_workers", "max_cached_bytes"}  # where and how fast, not what
@@ -228,7 +233,7 @@ def recipe_facts(
     if features: keys["features"] = hash_json({k: v for k, v in features.items() if k not in _HOW})[:16]
     return keys | more
 
-# %% ../../nbs/31b_training.checkpoint.ipynb #64e540b4
+# %% ../../nbs/31b_training.checkpoint.ipynb #2a133334
 def _differences(stored, asked):
     return "; ".join(f"{k} was {stored.get(k)!r}, now {asked.get(k)!r}" for k in sorted({*stored, *asked})
                      if stored.get(k) != asked.get(k))
@@ -241,6 +246,8 @@ def _open(self:Checkpoint):
         raise InputError(f"{self.folder} holds a run with other settings ({different}): "
                          "resume with the same ones, or start in a new folder")
     self._stored, self._own = (load_file(self.last_path), values), True
+    with contextlib.suppress(OSError, ValueError):  # not there in older runs, and not worth a run
+        self._before = float(json.loads((self.folder/"history.json").read_text(encoding="utf-8")).get("seconds", 0.))
     self.start_epoch, best = values["epoch"], values["best"]
     self.best_epoch, self.best_value, self.best_loss = best["epoch"], best["value"], best["loss"]
     self.wait, self.stopped = values["wait"], values["stopped"]
@@ -298,7 +305,7 @@ def _judge(self:Checkpoint, record):
     if better: self.best_epoch, self.best_value, self.best_loss = record["epoch"], value, loss
     return better
 
-# %% ../../nbs/31b_training.checkpoint.ipynb #7f693464
+# %% ../../nbs/31b_training.checkpoint.ipynb #4ed9ffcb
 @patch
 def _keep_best(self:Checkpoint, record):
     weights = _clone(self.learn.model.state_dict())
@@ -314,7 +321,8 @@ def _write_last(self:Checkpoint, record):
                    wait=self.wait, stopped=self.stopped or self.monitor.stop_reason)
     save_state(tensors, values, self.last_path)
     self._own = True
-    write_json(self.folder/"history.json", self.monitor.state_dict() | dict(best=best, stopped=values["stopped"]))
+    write_json(self.folder/"history.json", self.monitor.state_dict() | dict(
+        best=best, stopped=values["stopped"], seconds=self.seconds))
 
 @patch
 def after_fit(self:Checkpoint):

@@ -6,12 +6,11 @@
 __all__ = ['SCHEDULES', 'RECIPES', 'make_optimizer', 'HalfPrecision', 'make_learner', 'FitReport', 'check_milestones', 'fit',
            'kept_pages', 'with_labels', 'predict_frame', 'recipe_steps', 'recipe_task', 'build_model', 'train_images']
 
-# %% ../../nbs/32_training.learner.ipynb #df1eb38a
+# %% ../../nbs/32_training.learner.ipynb #a05de1a5
 import contextlib
 import ctypes
 import difflib
 import inspect
-import time
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
@@ -197,7 +196,7 @@ def check_milestones(
             raise InputError(f"the milestone {sentence!r} would never be judged, for the run has {epochs} epochs: "
                              "name an earlier one, or train longer")
 
-# %% ../../nbs/32_training.learner.ipynb #59791942
+# %% ../../nbs/32_training.learner.ipynb #6d01c1a2
 def fit(
     learn:Learner, # from `make_learner`
     epochs:int, # times through train
@@ -215,7 +214,7 @@ def fit(
     if schedule not in SCHEDULES: raise InputError(f"schedule is {schedule!r}, wanted one of {', '.join(SCHEDULES)}")
     if lr_end is not None and (schedule != "cosine" or not lr_end >= 0):
         raise InputError(f"lr_end is {lr_end} for the schedule {schedule!r}: wanted at least 0, and schedule 'cosine'")
-    lr, monitor, begin = _rates(lr), learn.class_monitor, time.monotonic()
+    lr, monitor = _rates(lr), learn.class_monitor
     check_milestones(monitor.milestones, epochs)
     shape = schedule if lr_end is None else f"{schedule} to {lr_end:g}"
     facts = _facts(learn, epochs, lr, shape, metric, patience, seed)
@@ -225,7 +224,7 @@ def fit(
         with kept_pages(): _guarded(learn, keep, seed, partial(_run, learn, epochs, lr, schedule, lr_end, keep))
     if keep.best_epoch is None: raise InputError(f"no epoch came to an end: {monitor.stop_reason}")
     return FitReport(len(monitor.history), metric, keep.best_epoch, keep.best_value,
-                     keep.stopped or monitor.stop_reason, time.monotonic() - begin, [asdict(e) for e in monitor.events])
+                     keep.stopped or monitor.stop_reason, keep.seconds, [asdict(e) for e in monitor.events])
 
 # %% ../../nbs/32_training.learner.ipynb #dbd2068c
 @contextlib.contextmanager
