@@ -374,7 +374,7 @@ def make(
         else: frame["target"] = [scale.names[t] if isinstance(t, int) else t for t in targets.tolist()]
     return cls(frame.assign(**columns), scale, meta)
 
-# %% ../nbs/00_core.ipynb #03b5fe99
+# %% ../nbs/00_core.ipynb #ac9cc4ff
 def save_predictions(
     preds:Predictions, # what to store
     path, # file ending in .parquet or .csv, str or Path
@@ -416,6 +416,9 @@ def load_predictions(
     if not len(frame): raise InputError(f"{path} has no rows: give one for each item")
     if scale is None:
         names = [c.removeprefix("prob_") for c in frame.columns if c.startswith("prob_")]
+        if "scale" not in about and len(names) < 2:
+            raise InputError(f"{path} needs a column prob_<class> for each class, at least two; it has "
+                             f"{', '.join(map(str, frame.columns[:12]))}")
         scale = RiskScale.from_dict(about["scale"]) if "scale" in about else guess_scale(names)
     return Predictions(frame, scale, {"independence": "declared", **about.get("meta", {})})
 

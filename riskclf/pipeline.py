@@ -34,7 +34,7 @@ from .evaluation.metrics import evaluate_predictions, plot_confusion, plot_pr, p
 from .kinds import KINDS, find_kind, without_warnings
 from .windows import reduce_windows
 
-# %% ../nbs/78_pipeline.ipynb #e4908ef4
+# %% ../nbs/78_pipeline.ipynb #fe05e737
 class Prepared(NamedTuple):
     "Checked items with groups and splits; `checked` has the unusable ones too"
     df:pd.DataFrame
@@ -79,7 +79,7 @@ def prepare_data(
     label_review=None, # CSV with decisions of a person on doubted labels, str or Path
 ) -> Prepared:
     "Read, check, group and divide labelled data; `InputError` says what is wrong with it"
-    df, made = load_manifest(data, classes, column, alarm_from, ordered=not unordered)
+    df, made = load_manifest(data, classes, column, alarm_from, ordered=not unordered, known=scale is not None)
     if scale is not None and scale.names != made.names:
         raise InputError(f"the data has the classes {list(made.names)}, the bundle {list(scale.names)}")
     scale = scale or made

@@ -36,14 +36,15 @@ def parse_classes(
             raise InputError(f"classes {classes!r} names the {what} {twice[0]!r} twice")
     return dict(named)
 
-# %% ../../nbs/11_data.manifest.ipynb #bed95e07
+# %% ../../nbs/11_data.manifest.ipynb #28aa29de
 def did_you_mean(
     name:str, # what was given
     known, # names that exist
+    taken=(), # names that were given as well, so that none of them was meant
 ) -> str: # '; did you mean ...?', or what there is
     "The end of an error message about an unknown name"
     known = list(map(str, known))
-    lower = {k.lower(): k for k in known}
+    lower = {k.lower(): k for k in known if k not in taken}
     near = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.6)
     if near: return f"; did you mean {lower[near[0]]!r}?"
     return f"; there are {', '.join(map(repr, known[:12]))}{' and more' if len(known) > 12 else ''}" if known else ""
@@ -195,15 +196,16 @@ def _resolve(df, root, views):
         raise InputError(f"{len(again)} items are listed more than once, the first is {again.iloc[0]!r}: "
                          "give each one row, or a unique name in a column `item`")
 
-# %% ../../nbs/11_data.manifest.ipynb #3f55c1a7
-def _pick_classes(df, classes, notes, what):
-    "Labels merged and left out as `classes` says"
+# %% ../../nbs/11_data.manifest.ipynb #72410661
+def _pick_classes(df, classes, notes, what, known=False):
+    "Labels merged and left out as `classes` says; of `known` classes some may be missing, when no other label is there"
     parts = parse_classes(classes)
     of = {f: n for n, folders in parts.items() for f in folders}
     present = df["label"].value_counts()
     for folder in of:
-        if folder not in present:
-            raise InputError(f"class {folder!r} is not among the {what}{did_you_mean(folder, sorted(present.index))}")
+        if folder not in present and not (known and set(present.index) <= set(of)):
+            near = did_you_mean(folder, sorted(present.index), taken=of)
+            raise InputError(f"class {folder!r} is not among the {what}{near}")
     left_out = present[[f not in of for f in present.index]]
     if len(left_out): notes.append("left out: " + ", ".join(f"{f} ({n} items)" for f, n in sorted(left_out.items())))
     df = df[df["label"].isin(of)].copy()
@@ -212,9 +214,9 @@ def _pick_classes(df, classes, notes, what):
         df["label"] = df["label"].map(of)
     return df, list(parts)
 
-def _make_scale(df, names, alarm_from, ordered, costs, notes):
+def _make_scale(df, names, alarm_from, ordered, costs, notes, known=False):
     present = sorted(df["label"].unique())
-    if len(present) < 2:
+    if len(present) < 2 and not known:
         raise InputError(f"all items have the class {present[0]!r}: a classifier needs at least two classes")
     if names is None and alarm_from == "none":
         notes.append(f"no alarm class, so the order of the classes means nothing: {', '.join(present)}")
@@ -225,7 +227,7 @@ def _make_scale(df, names, alarm_from, ordered, costs, notes):
         notes.append(f"taken from well-known names: {' < '.join(names)}, alarm from {first!r}")
     return RiskScale(names, alarm_from, costs, ordered=ordered)
 
-# %% ../../nbs/11_data.manifest.ipynb #3f7717a1
+# %% ../../nbs/11_data.manifest.ipynb #3c349bc5
 def _pick_labels(df, classes, alarm_from, costs, notes):
     "Columns `label_<class>` merged and left out as `classes` says, and their scale"
     given = [c.removeprefix("label_") for c in df.columns if c.startswith("label_")]
@@ -240,8 +242,9 @@ def _pick_labels(df, classes, alarm_from, costs, notes):
         raise InputError(f"there is no column `label`{did_you_mean('label', df.columns)} (map it with "
                          "--column label=NAME; several labels at once are columns label_<class> that hold 0 or 1)")
     parts = parse_classes(classes) if classes is not None else {c: [c] for c in given}
-    for c in (c for cs in parts.values() for c in cs):
-        if c not in given: raise InputError(f"there is no column 'label_{c}'{did_you_mean(c, given)}")
+    named = [c for cs in parts.values() for c in cs]
+    for c in named:
+        if c not in given: raise InputError(f"there is no column 'label_{c}'{did_you_mean(c, given, named)}")
     merged = {f"label_{n}": values[[f"label_{c}" for c in cs]].max(axis=1).astype(int) for n, cs in parts.items()}
     notes.append(f"several labels at once: {', '.join(parts)}")
     df = df.drop(columns=values.columns).assign(**merged)
@@ -290,7 +293,7 @@ def _clean_columns(df, views, notes):
         renamed = sorted({(a, b) for a, b in zip(given, df["split"]) if a != b})
         notes += [f"split {a!r} is read as {b!r}" for a, b in renamed]
 
-# %% ../../nbs/11_data.manifest.ipynb #cfe8d96c
+# %% ../../nbs/11_data.manifest.ipynb #da2ceb7f
 def load_manifest(
     data, # folder of class folders, folder with manifest.csv, .csv or .parquet file (str or Path), or DataFrame
     classes=None, # as in `parse_classes`; well-known names are recognised without
@@ -299,6 +302,7 @@ def load_manifest(
     ordered:bool=True, # the classes are levels; False for types that are no levels
     views=None, # columns that hold the views of an item, 'visible,thermal' or a list; `path` is the first one
     costs=None, # as in `RiskScale`
+    known:bool=False, # a model with these `classes` exists: some may be missing here, when nothing else is
 ) -> tuple: # DataFrame (item, path, label, other columns; notes, root and views in `attrs`), and the `RiskScale`
     "One row an item, and the scale its labels live on; `InputError` says what is wrong with the data and what to do"
     notes, columns = [], parse_column(column)
@@ -307,8 +311,9 @@ def load_manifest(
     df = df.reset_index(drop=True)
     _clean_columns(df, views, notes)
     if "label" in df:
-        df, names = (df, None) if classes is None else _pick_classes(df, classes, notes, what)
-        scale = _make_scale(df, names, alarm_from, ordered, costs, notes)
+        known = known and classes is not None
+        df, names = (df, None) if classes is None else _pick_classes(df, classes, notes, what, known)
+        scale = _make_scale(df, names, alarm_from, ordered, costs, notes, known)
     else: df, scale = _pick_labels(df, classes, alarm_from, costs, notes)
     df = df.reset_index(drop=True)
     _resolve(df, root, views)
