@@ -190,7 +190,7 @@ def _save_pictures(preds, policy, calibrator, failures, out):
         if not len(failures) or not (failures["kind"] == kind).any(): continue
         _save(lambda kind=kind: plot_failures(failures, kind), out/f"{kind.replace(' ', '_')}.jpg")
 
-# %% ../nbs/78_pipeline.ipynb #b3fb7c54
+# %% ../nbs/78_pipeline.ipynb #9365754b
 def promise_metrics(
     preds:Predictions, # of labelled items
     promises, # `Promises`
@@ -201,7 +201,8 @@ def promise_metrics(
     found = dict(further_certificates=[c.to_dict() for c in promises.certificates])
     if promises.levels is not None:
         found["level_calls"] = level_rates(preds, call_classes(promises, preds.probs))
-    if promises.selective is not None: found["selective"] = selective_rates(promises.selective, preds)
+    if promises.selective is not None:
+        found["selective"] = selective_rates(promises.selective, preds, called_by=promises.levels)
     return found
 
 def report(
