@@ -147,7 +147,7 @@ def export_record(
     parent, # `Policy` of the parent, or None
     made, # `Policy` of the export, from `recertify_policy`, or None
     changes:list, # from `recertify_policy`
-) -> dict: # items, changed, changes, largest_move, bounds [{kind, parent, proven, shipped, kept}], with `subgroup` where it has one
+) -> dict: # items, changed, changes, largest_move, bounds [{kind, subgroup, parent, proven, shipped, kept}]
     "What became of the promises"
     moved = np.abs(after.frame.set_index("item").loc[before.frame["item"], [f"prob_{c}" for c in before.scale.names]]
                    .to_numpy() - before.probs)

@@ -36,7 +36,8 @@ def _more_columns(preds, content, certificates):
         names, scores = score_table(preds)
         out |= {n: _texts(scores[:, i]) for i, n in enumerate(names)}
     if (facts := content.get("subgroups")):
-        out |= {f"condition_{c}": [str(v) for v in column] for c, column in certified_values(facts, preds.frame).items()}
+        values = certified_values(facts, preds.frame)
+        out |= {f"condition_{c}": [str(v) for v in column] for c, column in values.items()}
     for b in content["bounds"]:
         if b["kind"] not in SELECTIVE: continue
         said = answers(preds, b["score"], _caller(b, certificates))
