@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['save_rows', 'save_proof']
 
-# %% ../../nbs/47d_evaluation.proof.ipynb #ad6dd738
+# %% ../../nbs/47d_evaluation.proof.ipynb #4cca67f7
 import csv
 import io
 from pathlib import Path
@@ -16,9 +16,9 @@ from ..core import InputError, Predictions, atomic_path, hash_json, sha256_file,
 from .certificate import calibration_hash, item_hashes, target_texts
 from .levels import check_classes, score_table
 from .selective import SELECTIVE, answers
-from .subgroups import ConditionBins, condition_values
+from .subgroups import certified_values
 
-# %% ../../nbs/47d_evaluation.proof.ipynb #6aae5ee6
+# %% ../../nbs/47d_evaluation.proof.ipynb #8ee56907
 def _texts(values): return [repr(float(v)) for v in values]
 
 def _caller(bound, certificates):
@@ -36,7 +36,7 @@ def _more_columns(preds, content, certificates):
         names, scores = score_table(preds)
         out |= {n: _texts(scores[:, i]) for i, n in enumerate(names)}
     if (facts := content.get("subgroups")):
-        values = condition_values(preds.frame, facts["by"], [ConditionBins(**b) for b in facts["bins"]])
+        values = certified_values(facts, preds.frame)
         out |= {f"condition_{c}": [str(v) for v in column] for c, column in values.items()}
     for b in content["bounds"]:
         if b["kind"] not in SELECTIVE: continue
