@@ -236,8 +236,9 @@ def measure_factors(
     actions = take_actions(preds, policy)
     return factor_rows(preds, actions, names)
 
-# %% ../nbs/79_packing.ipynb #5bb00ef2
+# %% ../nbs/79_packing.ipynb #af64a8df
 CHOSEN = "epoch, calibrator and threshold were chosen on these items"
+_CHOSEN_ONLY = f"{CHOSEN}; not trained on"
 
 def remark_choices(
     metrics:dict, # from `evaluate_predictions`
@@ -253,7 +254,7 @@ def remark_choices(
     text = CHOSEN if judged == "valid" else "thresholds were set on these items"
     return metrics | {k: remark(metrics[k], text) for k in chosen}
 
-# %% ../nbs/79_packing.ipynb #daad87cb
+# %% ../nbs/79_packing.ipynb #ebe936ef
 def card_facts(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
@@ -279,8 +280,7 @@ def card_facts(
         name=name, license=settings.get("license") or "unknown", scale=scale.to_dict(),
         **standard_use(scale, learnt.kind.what), factors=measure_factors(preds, policy, df),
         data=dict(name=name, hash=data_hash(df), split=split, group_source=prepared.group_source,
-                  independence=preds.meta["independence"] if split != "valid" else f"{CHOSEN}; not trained on",
-                  counts=counts),
+                  independence=preds.meta["independence"] if split != "valid" else _CHOSEN_ONLY, counts=counts),
         model=dict(learnt.kind.about(model), weights_hash=weight_hash(model), input=learnt.kind.input(learnt.recipe),
                    parameters=sum(p.numel() for p in model.parameters()), outliers=outliers),
         task=learnt.kind.task,
@@ -292,7 +292,7 @@ def card_facts(
         speed=measure_speed(runner, few) | dict(memory=measure_memory(runner, few)),
         provenance=make_provenance())
 
-# %% ../nbs/79_packing.ipynb #85f6c274
+# %% ../nbs/79_packing.ipynb #29299647
 class Packed(NamedTuple):
     "What a run came to"
     bundle_id:str
@@ -307,6 +307,12 @@ def _reports(folder, facts):
     keep = [f for f in sorted(Path(folder).iterdir()) if f.suffix == ".png" or f.name in ("metrics.json", "impact.csv")]
     return {f.name: f for f in keep} | {"card.json": json.dumps(facts, indent=1, allow_nan=False)}
 
+def _subset(preds, split):
+    "The rows of a split; `valid` says of itself, in the file of predictions too, that it proves nothing"
+    made = preds.subset(split)
+    if split == "valid": made.meta["independence"] = _CHOSEN_ONLY
+    return made
+
 def _outlier_check(prepared, learnt, runner, preds, keep=None):
     "The check, or None; its rate on the judged items, for metrics.json; and a sentence on it"
     check, why = fit_check(prepared, learnt, runner, keep=keep)
@@ -316,7 +322,7 @@ def _outlier_check(prepared, learnt, runner, preds, keep=None):
         f"{learnt.kind.what} unlike the training data go to review; of those like it about "
         f"{check.about['expected']:.1%} are expected to, on {preds.frame['split'].iloc[0]} {format_figure(rate)} do")
 
-# %% ../nbs/79_packing.ipynb #08e6134e
+# %% ../nbs/79_packing.ipynb #3bd3704a
 def pack(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
@@ -333,12 +339,13 @@ def pack(
     valid = preds.subset("valid")
     calibrator, (policy, promises, notes, broken) = fit_temperature(valid), prove(preds, wish)
     judged = next(s for s in ("test", "calibration", "valid") if (preds.frame["split"] == s).any())
-    metrics = report(preds.subset(judged), policy, calibrator, out/"evaluation", prepared.df, promises)
+    figures_on = _subset(preds, judged)
+    metrics = report(figures_on, policy, calibrator, out/"evaluation", prepared.df, promises)
     metrics = remark_choices(metrics, judged) | dict(split=judged)
-    check, rate, told = _outlier_check(prepared, learnt, runner, preds.subset(judged), keep)
+    check, rate, told = _outlier_check(prepared, learnt, runner, figures_on, keep)
     metrics |= rate
     write_json(out/"evaluation"/"metrics.json", metrics)
-    facts = card_facts(prepared, learnt, runner, preds.subset(judged), valid, calibrator, policy, settings, name, told)
+    facts = card_facts(prepared, learnt, runner, figures_on, valid, calibrator, policy, settings, name, told)
     sbom, no_sbom = list_packages(onnx, name, learnt.kind.task)
     learnt.kind.save(learnt.model, out/"graph"/"weights.safetensors")
     probes, expected = learnt.kind.reference(learnt.model, learnt.recipe)

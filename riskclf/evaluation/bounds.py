@@ -16,7 +16,7 @@ import numpy as np
 
 from ..core import InputError, Predictions, sha256_bytes
 
-# %% ../../nbs/41b_evaluation.bounds.ipynb #e8c808a1
+# %% ../../nbs/41b_evaluation.bounds.ipynb #91191e8c
 def exact_rate(
     value, # float, '1/40' or Fraction
 ) -> Fraction: # 1/20 for 0.05
@@ -27,8 +27,8 @@ def check_rate(
     name:str, # what the caller calls it
     value, # the rate
 ):
-    "`InputError` unless `value` lies above 0 and below 1"
-    if not 0 < value < 1: raise InputError(f"{name} is {value}: give a rate above 0 and below 1, such as 0.05")
+    "`InputError` unless `value` lies above 0, where no float loses it, and below 1"
+    if not 1e-15 <= value < 1: raise InputError(f"{name} is {value}: give a rate from 1e-15 to below 1, such as 0.05")
 
 def _terms(n, rate):
     "Binomial terms times denominator**n, as integers: exactly k of n, for k = 0, 1, ..., n"
@@ -67,7 +67,7 @@ def allowed_misses(
         misses += 1
     return misses
 
-# %% ../../nbs/41b_evaluation.bounds.ipynb #be0d7e8e
+# %% ../../nbs/41b_evaluation.bounds.ipynb #d5581dec
 def plan_units(
     max_rate:float, # rate to prove, in (0, 1)
     confidence:float=0.95, # 1 - delta, in (0, 1)
@@ -77,12 +77,14 @@ def plan_units(
     check_rate("max_rate", max_rate)
     check_rate("confidence", confidence)
     if misses < 0: raise InputError(f"misses is {misses}: give 0 or more")
-    from scipy.special import bdtr
-    low, high, delta = misses, misses + 1, 1 - exact_rate(confidence)
-    while bdtr(misses, high, max_rate) > delta: low, high = high, high*2
+    from scipy.special import betaincc
+    low, high, delta, rate = misses, misses + 1, 1 - exact_rate(confidence), float(max_rate)
+    def is_short(n): return betaincc(misses + 1, n - misses, rate) > float(delta)*(1 - 1e-9)
+    while is_short(high): low, high = high, high*2
     while high - low > 1:
         middle = (low + high)//2
-        low, high = (middle, high) if bdtr(misses, middle, max_rate) > delta else (low, middle)
+        low, high = (middle, high) if is_short(middle) else (low, middle)
+    if high > 10**5: return high
     while allowed_misses(high, max_rate, delta) < misses: high += 1  # floats only pointed there
     while high > misses + 1 and allowed_misses(high - 1, max_rate, delta) >= misses: high -= 1
     return high

@@ -95,7 +95,7 @@ class Certificate:
     def __repr__(self):
         return f"Certificate {self.id[:12]}: " + "; ".join(map(describe_bound, self.content["bounds"]))
 
-# %% ../../nbs/42_evaluation.certificate.ipynb #759e9972
+# %% ../../nbs/42_evaluation.certificate.ipynb #90cb37e2
 _SENTENCES = {"miss_rate": "at most {max_rate:.4g} of unsafe units are cleared below {threshold:.6g}",
               "false_alarm_rate": "at most {max_rate:.4g} of safe units raise an alarm at {threshold:.6g}",
               "precision": "at least {min_precision:.4g} of the units with an alarm at {threshold:.6g} are unsafe"}
@@ -103,9 +103,12 @@ _SENTENCES = {"miss_rate": "at most {max_rate:.4g} of unsafe units are cleared b
 def describe_bound(
     bound:dict, # one of `Certificate.bounds`
 ) -> str: # one clause of a sentence
-    "A bound in words: its own `statement` where it has one"
+    "A bound in words: its own `statement` where it has one, and what it comes to after the shift that was asked about"
     proof = f" ({bound['confidence']:.4g} sure, unit {bound['unit']}, {bound['n_units']} units)"
-    return (bound.get("statement") or _SENTENCES[bound["kind"]].format(**bound)) + proof
+    after = (bound.get("under_shift") if bound["kind"] == "miss_rate" else None) or {}
+    shifted = ", and at most {max_rate:.4g} if no kind of them gets more than {gamma:.10g} times as frequent".format(
+        **after) + " compared with any other"*(after["shift"] != "ratio") if after else ""
+    return (bound.get("statement") or _SENTENCES[bound["kind"]].format(**bound)) + shifted + proof
 
 # %% ../../nbs/42_evaluation.certificate.ipynb #d11de945
 @dataclass
@@ -237,7 +240,7 @@ def _prove_precision(preds, valid, min_precision, delta):
                 delta=str(delta), method="fixed sequence", n_units=alarms, false_alarms=false, threshold=t,
                 sequence=sequence), None
 
-# %% ../../nbs/42_evaluation.certificate.ipynb #01668543
+# %% ../../nbs/42_evaluation.certificate.ipynb #efbe6688
 _MADE_BY = ("model_id", "recipe_id", "tta", "runtime", "precision")
 
 def _joint(confidence, marginal, count, looks):
@@ -252,9 +255,9 @@ def _joint(confidence, marginal, count, looks):
 
 def _check_copies(preds):
     "`InputError` when copies of one file would count as several units"
-    known = {}
-    for item, key, group in zip(preds.frame["item"], item_hashes(preds), preds.groups.tolist()):
-        stretch = item.partition("#")[2]  # of a recording: other seconds are no copy, their groups are the user's word
+    known, of = {}, "recording" if preds.meta.get("rows") == "events" else "item"
+    for item, whole, key, group in zip(preds.frame["item"], preds.frame[of], item_hashes(preds), preds.groups.tolist()):
+        stretch = str(whole).partition("#")[2]  # of a film: other seconds are no copy, their groups are the user's word
         first, its_group = known.setdefault((key, stretch), (item, group))
         if its_group != group:
             raise InputError(f"{item!r} in group {group!r} is the same file as {first!r} in group {its_group!r}: "

@@ -49,7 +49,7 @@ def smooth_windows(
     frame = frame.assign(**dict(zip(columns, (total/count[:, None]).T)))
     return Predictions(frame, preds.scale, preds.meta | dict(smooth=int(smooth), gap_s=float(gap_s)))
 
-# %% ../../nbs/42e_evaluation.events.ipynb #ac3518d4
+# %% ../../nbs/42e_evaluation.events.ipynb #94fdfd11
 def _check_events(preds, events):
     import pandas as pd
     if (missing := [c for c in ("item", "start_s", "end_s") if c not in events]):
@@ -63,12 +63,14 @@ def _check_events(preds, events):
         raise InputError(f"events lie in {len(strange)} recordings without predictions, such as {strange[0]!r}: "
                          "score them, leaving them out would hide what was missed")
     if "event" not in events: events["event"] = events["item"] + events["start_s"].map("@{:g}".format)
+    parts = events["item"].str.extract("(#.*)", expand=False).fillna("")  # of a film: `verify` looks for it in the name
+    events["event"] = [e if part in e else e + part for e, part in zip(events["event"].astype(str), parts)]
     if "target" not in events: events["target"] = preds.scale.names[int(preds.scale.alarm.argmax())]
     if (twice := events.loc[events["event"].duplicated(), "event"].tolist()):
         raise InputError(f"{len(twice)} events have the name of another, such as {twice[0]!r}: give each its own")
     return events
 
-# %% ../../nbs/42e_evaluation.events.ipynb #cc9e48a2
+# %% ../../nbs/42e_evaluation.events.ipynb #1ebcdb4f
 def _windows_during(smoothed, events):
     "For each event the rows of the windows that it overlaps, and the first row of its recording"
     frame = smoothed.frame
@@ -95,7 +97,7 @@ def event_predictions(
         home.append(first)
     frame = events[["event", "item", "target", "start_s", "end_s"]].set_axis(
         ["item", "recording", "target", "start_s", "end_s"], axis=1)
-    of_recording = {c: smoothed.frame[c].to_numpy()[home] for c in ("group", "split")}
+    of_recording = {c: smoothed.frame[c].to_numpy()[home] for c in ("group", "split", "sha256") if c in smoothed.frame}
     frame = frame.assign(windows=seen, **of_recording, **{f"prob_{n}": p for n, p in zip(preds.scale.names, found.T)})
     return Predictions(frame, preds.scale, smoothed.meta | dict(rows="events"))
 

@@ -61,13 +61,14 @@ def _account(preds):
 _ENTRIES = ("SELECT question, looks, asked, time FROM looks WHERE data = :data OR data IN (SELECT data FROM sets WHERE "
             "contents = :contents OR (names = :names AND (contents IS NULL OR :contents IS NULL))) ORDER BY rowid")
 
-# %% ../../nbs/42b_evaluation.ledger.ipynb #379bb28d
+# %% ../../nbs/42b_evaluation.ledger.ipynb #f6fa9e01
 class Ledger:
     "Every look at every calibration set, in one SQLite file that several processes may share"
     def __init__(self,
         path, # a file ending in .sqlite or .db, or a folder that shall hold `ledger.sqlite`; made when missing
+        whole:Predictions=None, # the items that those asked about are a part of: their account is charged
     ):
-        path = Path(path)
+        path, self.whole = Path(path), whole
         self.path = path if path.suffix in (".sqlite", ".db") and not os.path.isdir(path) else path/"ledger.sqlite"
         with _transaction(self.path) as db:
             for table in _SCHEMA: db.execute(table)
@@ -79,7 +80,7 @@ class Ledger:
         also=(), # what else the answer follows from: `Predictions` such as valid, or JSON values such as conditions
     ) -> dict: # rank from 1, looks, overdrawn, data; for `certify(look=...)`
         "Enter one look and give its rank; `InputError` when `looks` is below 1"
-        key, looks = _account(preds), _planned(looks)
+        key, looks = _account(preds if self.whole is None else self.whole), _planned(looks)
         others = [inputs_hash(a) if isinstance(a, Predictions) else a for a in also]
         entry = key | dict(question=hash_json([inputs_hash(preds), asked, looks, others]), looks=looks,
                            asked=json.dumps(asked), time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))

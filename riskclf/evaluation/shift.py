@@ -18,12 +18,14 @@ from .certificate import Certificate, Outcome, certify_miss_rate
 from .intervals import (difference_statistic, figure, format_figure, group_bootstrap, rate_figure,
                                           ratio_statistic)
 
-# %% ../../nbs/42g_evaluation.shift.ipynb #11c7b2c2
+# %% ../../nbs/42g_evaluation.shift.ipynb #d7da3342
 SHIFTS = ("ratio", "odds")
 
 def _check_shift(gamma, shift):
     if shift not in SHIFTS: raise InputError(f"shift is {shift!r}, wanted one of {list(SHIFTS)}")
-    if not np.all(np.asarray(gamma, dtype=float) >= 1): raise InputError(f"gamma is {gamma}: give 1 (no shift) or more")
+    g = np.asarray(gamma, dtype=float)
+    if not np.all((g >= 1) & np.isfinite(g)):
+        raise InputError(f"gamma is {gamma}: give 1 (no shift) or a larger number")
 
 def worst_rate(
     rate, # proven rate, float or array, in [0, 1]

@@ -149,7 +149,7 @@ def check_certificate(report, certificate, rows):
     there = set().union(*(r["subgroups"] for r in rows))
     report(told == there and len(told) == joint["asked"], f"{len(told)} subgroups, {len(facts['unproven'])} unproven")
 
-# %% ../../nbs/42c_evaluation.verify.ipynb #a93fbe56
+# %% ../../nbs/42c_evaluation.verify.ipynb #5717f657
 def check_rate(report, bound, rows, scale=None):
     "A miss rate, overall or of a subgroup, a false-alarm rate, a level called too low, a label missed"
     kind, column, miss = bound["kind"], "risk", bound["kind"] != "false_alarm_rate"
@@ -168,8 +168,8 @@ def check_rate(report, bound, rows, scale=None):
     threshold, shipped = scores[k] if miss else math.nextafter(scores[-1 - k], math.inf), bound["threshold"]
     report((shipped <= threshold if miss else shipped >= threshold) and bound.get("score", column) == column,
            f"{title}: threshold {shipped!r} on {column}, proven {'up to' if miss else 'from'} {threshold!r}")
-    if (after := bound.get("under_shift")) and (gamma := after["gamma"]):
-        worst = gamma * rate / (1 if after["shift"] == "ratio" else 1 + (gamma - 1) * rate)
+    if after := bound.get("under_shift"):
+        worst = (gamma := after["gamma"]) * rate / dict(ratio=1, odds=1 + (gamma - 1) * rate)[after["shift"]]
         report(gamma >= 1 and worst <= after["max_rate"] * (1 + 1e-9), f"{after['max_rate']} under a shift of {gamma}")
 
 def check_sequence(report, bound, rows, scale=None):
