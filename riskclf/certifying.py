@@ -19,19 +19,23 @@ from .core import InputError, load_predictions, read_json, sha256_bytes, write_j
 from .doctor import ledger_file
 from .evaluation.bounds import check_rate
 
-# %% ../nbs/79d_certifying.ipynb #8c150918
+# %% ../nbs/79d_certifying.ipynb #273e3f8d
+def _book(wish):
+    "The ledger that looks are entered in, on the account of all of a site's items; None for a rehearsal"
+    from riskclf.evaluation.ledger import Ledger
+    return None if wish["ledger"] is None else Ledger(wish["ledger"], wish.get("whole"))
+
 def _make_policy(calibration, valid, wish, exploring):
     "The policy, and the table of `explore` where it was asked for"
-    from riskclf.evaluation.ledger import Ledger, explore
+    from riskclf.evaluation.ledger import explore
     from riskclf.evaluation.policy import make_policy
-    scale, how = calibration.scale, {k: v for k, v in wish.items() if k != "ledger"}
+    scale, how = calibration.scale, {k: v for k, v in wish.items() if k not in ("ledger", "whole")}
     if not scale.has_alarm: raise InputError(f"{scale} has no alarm class: there is nothing to certify")
     if wish["mode"] == "high-precision" and valid is None:
         raise InputError("mode high-precision needs items of the split valid in the file: its thresholds are fixed on "
                          "other items than they are proven on")
     if not exploring:
-        ledger = None if wish["ledger"] is None else Ledger(wish["ledger"])
-        return make_policy(calibration, valid, ledger=ledger, **how), None
+        return make_policy(calibration, valid, ledger=_book(wish), **how), None
     def answer(look): return (make_policy(calibration, valid, method="massart", look=look, **how),
                               explore(calibration, wish["confidence"], wish["unit"], look))
     return _ask(calibration, wish, answer, [valid], kind="explore", mode=wish["mode"])[0]
@@ -39,30 +43,30 @@ def _make_policy(calibration, valid, wish, exploring):
 def _alone(preds): return bool((preds.groups == preds.frame["item"].astype(str)).all())
 
 def _read(path, scale):
-    "Calibration items, and valid ones or None, of a file of predictions"
+    "Calibration items, and valid ones or None, of a file; `InputError` where its items may have made the model"
     preds = load_predictions(path, scale)
     preds.meta.setdefault("group_source", "nowhere, each item is its own" if _alone(preds) else "column")
-    splits = set(preds.frame["split"])
+    splits = set(preds.frame["split"].astype(str))
+    if "calibration" not in splits and splits != {"test"}:
+        raise InputError(f"{path} has no rows of the split calibration, only {', '.join(sorted(splits))}: what a model "
+                         "was made with proves nothing about it. Name in the column `split` the rows to certify on")
     return (preds.subset("calibration") if "calibration" in splits else preds,
             preds.subset("valid") if "valid" in splits else None)
 
-def _certify_file(path, scale, wish, exploring, out):
+def _certify_file(calibration, valid, wish, exploring, out):
     "Policy, table of `explore`, rates, and where the policy was written"
     from riskclf.evaluation.policy import policy_rates
-    calibration, valid = _read(path, scale)
     policy, table = _make_policy(calibration, valid, wish, exploring)
-    out = Path(out or f"{path}.policy.json")
-    make_folder(out.parent)
+    make_folder(Path(out).parent)
     write_json(out, policy.to_dict())
-    return policy, table, policy_rates(policy, calibration), str(out)
+    return policy, table, policy_rates(policy, calibration), out
 
-# %% ../nbs/79d_certifying.ipynb #d3d7545e
+# %% ../nbs/79d_certifying.ipynb #269f0039
 def _ask(calibration, wish, answer, also=(), **asked):
     "The answer and its look; without a ledger a rehearsal"
-    from riskclf.evaluation.ledger import Ledger
-    if wish["ledger"] is None: return answer(look := dict(rank=None, looks=wish["looks"], overdrawn=False)), look
+    if (book := _book(wish)) is None: return answer(look := dict(rank=None, looks=wish["looks"], overdrawn=False)), look
     asked |= {k: wish[k] for k in ("confidence", "unit")}
-    return Ledger(wish["ledger"]).ask(calibration, asked, answer, wish["looks"], also)
+    return book.ask(calibration, asked, answer, wish["looks"], also)
 
 def _outcome_result(outcome, look, found, lines, where):
     "The result of a look: what was proven, and what was not"
@@ -92,7 +96,7 @@ def _write_policy(outcome, look, valid, unit, out):
     write_json(out, policy.to_dict())
     return policy
 
-# %% ../nbs/79d_certifying.ipynb #8b9aabd6
+# %% ../nbs/79d_certifying.ipynb #db48c788
 def _prove_conditions(calibration, by, wish, bins=()):
     "The outcome for every value of each condition, and its look"
     from riskclf.evaluation.subgroups import certify_subgroups, condition_values
@@ -103,12 +107,10 @@ def _prove_conditions(calibration, by, wish, bins=()):
     return _ask(calibration, wish, answer, [values], kind="subgroups", by=by, max_miss_rate=wish["max_miss_rate"],
                 accept_provable=wish["accept_provable"])
 
-def _certify_conditions(path, scale, by, wish, out):
+def _certify_conditions(calibration, valid, by, wish, out):
     "A bound for every value of each condition, and the policy that keeps them all"
     from riskclf.evaluation.subgroups import subgroup_frame
-    calibration, valid = _read(path, scale)
     outcome, look = _prove_conditions(calibration, by, wish)
-    out = str(out or f"{path}.policy.json")
     policy, table = _write_policy(outcome, look, valid, wish["unit"], out), subgroup_frame(outcome)
     rows = table.reset_index().astype(object)
     found = dict(policy=policy.to_dict(), table=rows.where(rows.notna(), None).to_dict("records"))
@@ -124,15 +126,13 @@ def _prove_shift(calibration, gamma, wish):
     return _ask(calibration, wish, answer, kind="shift", gamma=gamma, max_miss_rate=wish["max_miss_rate"],
                 accept_provable=wish["accept_provable"])
 
-def _certify_shift(path, scale, gamma, wish, out):
+def _certify_shift(calibration, valid, gamma, wish, out):
     "A bound that survives a shift, and the policy that keeps it"
-    calibration, valid = _read(path, scale)
     outcome, look = _prove_shift(calibration, gamma, wish)
-    out = str(out or f"{path}.policy.json")
     policy = _write_policy(outcome, look, valid, wish["unit"], out)
     return _outcome_result(outcome, look, dict(policy=policy.to_dict()), [repr(policy)], out)
 
-# %% ../nbs/79d_certifying.ipynb #62a291db
+# %% ../nbs/79d_certifying.ipynb #487c2f1a
 def _prove_levels(calibration, max_under_call, max_by_two, wish):
     "The outcome for every level, and its look"
     from riskclf.evaluation.levels import certify_levels
@@ -141,16 +141,15 @@ def _prove_levels(calibration, max_under_call, max_by_two, wish):
     return _ask(calibration, wish, answer, kind="levels", max_under_call=max_under_call, max_by_two=max_by_two,
                 accept_provable=wish["accept_provable"])
 
-def _certify_levels(path, scale, max_under_call, max_by_two, wish, out):
+def _certify_levels(calibration, max_under_call, max_by_two, wish, out):
     "A bound for every level, and a folder with the proof"
     from riskclf.evaluation.levels import implied_miss_rate, implied_statement, level_thresholds
     from riskclf.evaluation.proof import save_proof
-    calibration, _ = _read(path, scale)
     scale = calibration.scale
     outcome, look = _prove_levels(calibration, max_under_call, max_by_two, wish)
     found, lines, where = {}, [], None
     if outcome:
-        where = str(make_folder(out or f"{path}.levels"))
+        where = str(make_folder(out))
         save_proof(where, calibration, [outcome.certificate])
     if outcome.kept:
         thresholds = level_thresholds(outcome.certificate)
@@ -162,7 +161,7 @@ def _certify_levels(path, scale, max_under_call, max_by_two, wish, out):
             lines.append(f"so {implied_statement(outcome.certificate, first)}")
     return _outcome_result(outcome, look, found, lines, where)
 
-# %% ../nbs/79d_certifying.ipynb #1ecdb47c
+# %% ../nbs/79d_certifying.ipynb #019ea9b3
 def _prove_answers(calibration, valid, max_error, wish):
     "The outcome for answers that are sure enough, and its look"
     from riskclf.evaluation.selective import certify_selective
@@ -171,14 +170,13 @@ def _prove_answers(calibration, valid, max_error, wish):
     def answer(look): return certify_selective(calibration, valid, max_error, wish["confidence"], look=look)
     return _ask(calibration, wish, answer, [valid], kind="selective", max_error=max_error)
 
-def _certify_answers(path, scale, max_error, wish, out):
+def _certify_answers(calibration, valid, max_error, wish, out):
     "A bound for the answers that are sure enough, and a folder with the proof"
     from riskclf.evaluation.proof import save_proof
-    calibration, valid = _read(path, scale)
     outcome, look = _prove_answers(calibration, valid, max_error, wish)
     where, found, lines = None, {}, []
     if outcome:
-        where = str(make_folder(out or f"{path}.answers"))
+        where = str(make_folder(out))
         save_proof(where, calibration, [outcome.certificate])
         found = dict(coverage=outcome.certificate.bounds[0]["coverage"])
         lines = [f"{found['coverage']['value']:.1%} of the calibration items are sure enough"]
@@ -203,11 +201,18 @@ def _site_items(b, on, classes, column, by):
     preds.meta |= dict(independence="enforced", group_source=p.group_source)
     return preds, bins
 
-# %% ../nbs/79d_certifying.ipynb #85369302
+# %% ../nbs/79d_certifying.ipynb #7f290d0b
 def _third(preds):
     "Items of about a third of the groups, chosen by hash, as valid; the others"
     other = np.array([int(sha256_bytes(f"valid {g}".encode())[:8], 16) % 3 == 0 for g in preds.groups])
     return preds.take(other), preds.take(~other)
+
+def _shared(preds, wish, kinds):
+    "Valid items or None, calibration items, and the wish with its looks counted, on the account of all items"
+    apart = kinds["max_error"] is not None or wish["mode"] == "high-precision"  # thresholds of these come from others
+    valid, rest = _third(preds) if apart else (None, preds)
+    looks = 1 + sum(kinds[k] is not None for k in ("max_under_call", "max_error"))
+    return valid, rest, wish | dict(whole=preds, looks=wish["looks"]*looks)
 
 def _site_answers(preds, valid, wish, kinds, bins, exploring):
     "The policy, the table of `explore` or None, and further (outcome, look)"
@@ -244,9 +249,7 @@ def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     if Path(out).exists(): raise InputError(f"{out} exists: a bundle is never changed, name another --out")
     b = load(path)
     preds, bins = _site_items(b, on, classes, column, kinds["by"])
-    valid = None
-    if kinds["max_error"] is not None or wish["mode"] == "high-precision": valid, preds = _third(preds)
-    wish = wish | dict(looks=wish["looks"]*(1 + sum(kinds[k] is not None for k in ("max_under_call", "max_error"))))
+    valid, preds, wish = _shared(preds, wish, kinds)
     _site_answers(preds, valid, wish | dict(ledger=None), kinds, bins, exploring)  # all of them, before one is entered
     policy, table, more = _site_answers(preds, valid, wish, kinds, bins, exploring)
     policy = limit_to_clips(policy, preds)
@@ -333,7 +336,7 @@ def _thin(table, most=12):
     useful = table[table["max_rate"] <= 0.5] if (table["max_rate"] <= 0.5).any() else table
     return useful.iloc[::-(-len(useful)//most)]
 
-# %% ../nbs/79d_certifying.ipynb #62387f1d
+# %% ../nbs/79d_certifying.ipynb #a4e839bd
 def certify(
     source, # predictions of any model (.csv or .parquet), or a bundle
     on:str=None, # labelled data of a site: the bundle is certified on it, without training
@@ -363,21 +366,24 @@ def certify(
                 unit=unit, mode=mode, looks=looks, accept_provable=accept_provable,
                 ledger=Path(ledger) if ledger else ledger_file())
     check_wish(**wish)
-    if out is not None: _check_out(source, out)
     kinds = dict(by=by, gamma=gamma, max_under_call=max_under_call, max_by_two=max_by_two, max_error=max_error)
     _check_kinds(kinds, on, explore, max_false_alarm_rate, mode)
     names = None if classes is None else [c.strip() for c in classes.split(",")]
     if Path(source).is_dir():
         if on is None: raise InputError("certify BUNDLE needs the data of a site: --on DATA")
+        if out: _check_out(source, out, wish["ledger"], "bundle")
         return _certify_site(source, on, out, wish, kinds, classes, column, explore)
     if on is not None: raise InputError(f"--on takes a bundle, {source} is none")
     scale = None if names is None else RiskScale(names, alarm_from, ordered=not unordered)
-    if by is not None: made = _certify_conditions(source, scale, by, wish, out)
-    elif gamma is not None: made = _certify_shift(source, scale, gamma, wish, out)
-    elif max_under_call is not None: made = _certify_levels(source, scale, max_under_call, max_by_two, wish, out)
-    elif max_error is not None: made = _certify_answers(source, scale, max_error, wish, out)
-    else: made = _policy_result(*_certify_file(source, scale, wish, explore, out))
-    notes = _believed(_read(source, scale)[0])
+    kind = "levels" if max_under_call is not None else "answers" if max_error is not None else "policy.json"
+    _check_out(source, out := str(out or f"{source}.{kind}"), wish["ledger"], kind)
+    items = calibration, valid = _read(source, scale)
+    if by is not None: made = _certify_conditions(*items, by, wish, out)
+    elif gamma is not None: made = _certify_shift(*items, gamma, wish, out)
+    elif max_under_call is not None: made = _certify_levels(calibration, max_under_call, max_by_two, wish, out)
+    elif max_error is not None: made = _certify_answers(*items, max_error, wish, out)
+    else: made = _policy_result(*_certify_file(*items, wish, explore, out))
+    notes = _believed(calibration)
     return Result(made.data | dict(notes=notes), join_lines(made.text, [f"note: {n}" for n in notes]), made.broken)
 
 def _believed(preds):
@@ -387,12 +393,28 @@ def _believed(preds):
     kind = preds.meta["independence"]
     return [*alone, f"independence of these items from training: {kind}" + ", not checked here" * (kind == "declared")]
 
-# %% ../nbs/79d_certifying.ipynb #520d89fa
-def _check_out(source, out):
-    "`InputError` for a place whose content is still needed"
-    if Path(source).exists() and Path(out).exists() and Path(out).samefile(source):
-        raise InputError(f"{out} is what is certified, and would be written over: name another --out")
+# %% ../nbs/79d_certifying.ipynb #5d03f757
+_PROOF = ("calibration.csv", "certificates.json")  # what `save_proof` writes beside bundle.json
+
+def _is_ours(path, proof):
+    "Whether a place holds a bare proof, or a policy, as `certify` writes it"
+    try: known = read_json(path/"bundle.json" if proof else path)
+    except (InputError, OSError): return False
+    if not isinstance(known, dict): return False
+    return set(known.get("files", ())) == set(_PROOF) if proof else {"mode", "clear_below", "certificate"} <= set(known)
+
+def _check_out(source, out, ledger, kind):
+    "`InputError` for a place whose content is still needed; `kind` is what will be written"
     keep_bundles(out)
+    out, book = Path(out), Path(ledger)
+    if out.resolve() in (book.resolve(), *book.resolve().parents[:None if kind == "bundle" else 0]):
+        raise InputError(f"{out} is the place of the ledger {ledger}, which counts every look: name another --out")
+    proof = kind in ("levels", "answers") and out.is_dir()
+    there = [p for p in ([out/n for n in (*_PROOF, "bundle.json")] if proof else [out]) if p.exists()]
+    if Path(source).exists() and any(p.samefile(source) for p in there):
+        raise InputError(f"{source} is what is certified, and would be written over: name another --out")
+    if there and kind != "bundle" and not _is_ours(out, proof):
+        raise InputError(f"{there[0]} was not written by certify, and would be written over: name another --out")
 
 # %% ../nbs/79d_certifying.ipynb #9c1c49b9
 def _check_kinds(kinds, on, explore, max_false_alarm_rate, mode):

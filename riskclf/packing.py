@@ -236,7 +236,7 @@ def measure_factors(
     actions = take_actions(preds, policy)
     return factor_rows(preds, actions, names)
 
-# %% ../nbs/79_packing.ipynb #af64a8df
+# %% ../nbs/79_packing.ipynb #217ffb6c
 CHOSEN = "epoch, calibrator and threshold were chosen on these items"
 _CHOSEN_ONLY = f"{CHOSEN}; not trained on"
 
@@ -322,7 +322,7 @@ def _outlier_check(prepared, learnt, runner, preds, keep=None):
         f"{learnt.kind.what} unlike the training data go to review; of those like it about "
         f"{check.about['expected']:.1%} are expected to, on {preds.frame['split'].iloc[0]} {format_figure(rate)} do")
 
-# %% ../nbs/79_packing.ipynb #3bd3704a
+# %% ../nbs/79_packing.ipynb #97983444
 def pack(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`

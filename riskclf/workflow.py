@@ -350,7 +350,7 @@ def _drawn(b, decisions, folder, captioned):
         if d.timeline: draw_story(b, d, folder, captioned)
         yield d
 
-# %% ../nbs/80_workflow.ipynb #2df0442a
+# %% ../nbs/80_workflow.ipynb #da98dc48
 def watch(
     bundle, # folder of a bundle of videos with a policy
     source:str, # '0' for a camera, an address such as rtsp://..., a named pipe, '-' for standard input, or a file
@@ -366,9 +366,14 @@ def watch(
     b, report = load(bundle), {}
     if b.task != "video": raise InputError("this bundle judges pictures: a live source needs one of videos")
     last, name = None, "pipe" if source == "-" else source
-    for d in follow(b, open_frames(b, source, max_delay_s, report), name, smooth=smooth, min_s=min_s):
-        if not changes or d.action != last or any(r.startswith("event over") for r in d.reasons): yield d
-        last = d.action
+    try:
+        for d in follow(b, open_frames(b, source, max_delay_s, report), name, smooth=smooth, min_s=min_s):
+            if not changes or d.action != last or any(r.startswith("event over") for r in d.reasons): yield d
+            last = d.action
+    finally: _tell_losses(report)  # a camera never ends by itself: it falls silent, or is stopped
+
+def _tell_losses(report):
+    "What a live source lost, to the log"
     if report.get("dropped"):
         _log.info(f"{report['dropped']} pictures came too late and were dropped, {report['frames']} were judged")
     if report.get("reconnects"): _log.info(f"the source fell silent and came back {report['reconnects']} times")

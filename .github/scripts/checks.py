@@ -16,7 +16,7 @@ SCRIPTS = ROOT / ".github" / "scripts"
 BIN = Path(sys.executable).parent
 LIGHT = re.compile(
     r"^(core|windows"
-    r"|data\.(captions|decode|frames|images|live|movement|sequences|video)"
+    r"|data\.(captions|decode|facts|frames|images|live|movement|sequences|video)"
     r"|models\.graph"
     r"|evaluation\.(bounds|calibration|certificate|clips|detection|events|intervals|ledger|levels|outliers|policy|subgroups"
     r"|timeline|verify)"

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ..core import InputError
-from .frames import iter_frames, video_facts
+from .facts import video_facts
+from .frames import iter_frames
 
 # %% ../../nbs/16d_data.captions.ipynb #21f3946d
 _UNSEEN = dict(label=None, probs={}, severity=None)

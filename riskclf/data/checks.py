@@ -17,7 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ..core import InputError, progress, threads
 from .decode import DECODER, ImageError, image_facts
-from .frames import VIDEO_DECODER, VIDEO_SUFFIXES, VideoError, video_facts
+from .facts import video_facts
+from .frames import VIDEO_DECODER, VIDEO_SUFFIXES, VideoError
 
 # %% ../../nbs/12_data.checks.ipynb #151b9085
 def _causes(e):
@@ -65,7 +66,7 @@ def _serve():
     print("{}", file=answers, flush=True)
     for line in sys.stdin: print(json.dumps(_read_facts(json.loads(line), **limits)), file=answers, flush=True)
 
-# %% ../../nbs/12_data.checks.ipynb #54fa189d
+# %% ../../nbs/12_data.checks.ipynb #ed6ef6a7
 def _ask(process, value, timeout_s):
     "The answer to one line, None when the process died over it; and whether it was killed for taking too long"
     late = threading.Event()
@@ -78,8 +79,17 @@ def _ask(process, value, timeout_s):
         print(json.dumps(value), file=process.stdin, flush=True)
         line = process.stdout.readline()
     except BrokenPipeError: line = ""
-    finally: clock.cancel()
+    finally:
+        clock.cancel()
+        clock.join()  # one that has just rung must not kill the helper over the next file
     return (json.loads(line) if line.endswith("\n") else None), late.is_set()
+
+_SLOWEST_DISK = 20e6 # bytes a second that a file is read at least, on top of what decoding may take
+
+def _allowed_s(path, timeout_s):
+    "Seconds that a file may take; all of it is read, for its hash"
+    try: return timeout_s + os.stat(path).st_size / _SLOWEST_DISK
+    except (OSError, ValueError): return timeout_s
 
 class _Reader:
     "A helper process that reads files; started when needed, killed when a file takes too long"
@@ -96,10 +106,11 @@ class _Reader:
 
     def facts(self, path):
         if self.process is None: self._start()
-        facts, late = _ask(self.process, str(path), self.timeout_s)
+        allowed_s = _allowed_s(path, self.timeout_s)
+        facts, late = _ask(self.process, str(path), allowed_s)
         if facts is not None and not late: return facts
         self.close()
-        if late: return facts or dict(status="bad", reason=f"timed out: no answer within {self.timeout_s:g} s")
+        if late: return facts or dict(status="bad", reason=f"timed out: no answer within {allowed_s:.3g} s")
         return dict(status="bad", reason="crashed: the decoder went down with this file")
 
     def close(self):
@@ -202,12 +213,12 @@ def _set_masks_aside(df, facts):
         for c, value in dict(mask=None, status="handled", reason=reason).items():
             df.iloc[k, df.columns.get_loc(c)] = value
 
-# %% ../../nbs/12_data.checks.ipynb #8d7a0e02
+# %% ../../nbs/12_data.checks.ipynb #c81fdbec
 def check_files(
     df, # manifest with `path`, and where known `mask` and the columns named in its `attrs['views']`, DataFrame
     max_pixels:int=100_000_000, # width times height allowed
     max_bytes:int=200_000_000, # file size allowed, in bytes
-    timeout_s:float=20., # time allowed for one file, in seconds
+    timeout_s:float=20., # time allowed for one file, in seconds, and one more for each 20 MB of it
     workers:int=None, # helper processes, `threads()` by default
     cache=None, # file that remembers what was read, str or Path; None to open every file again
 ): # manifest with status, reason, sha256, phash (hex), width, height, mode, format, frames, size_bytes, duration_s, fps

@@ -95,7 +95,7 @@ class _Room:
         if self.max_delay_s is None: return 0
         return sum(monotonic() - since > self.max_delay_s for _, since in self.waiting)
 
-# %% ../../nbs/16c_data.live.ipynb #d830a6ef
+# %% ../../nbs/16c_data.live.ipynb #8197577a
 def _can_call_again(source):
     if hasattr(source, "read") or source == "-": return False
     text = os.fspath(source) if not isinstance(source, int) else str(source)
@@ -108,6 +108,7 @@ class _Reading:
         self.timeout_s, self.first_wait_s = timeout_s, first_wait_s
         self.retries = retries if _can_call_again(source) else 0
         self.start, self.time, self.damaged = None, -1/fps, 0 # when the first picture came; the last picture's time
+        self.noted = 0. # the end of the last gap in the report
 
     def run(self):
         failed = 0
@@ -129,35 +130,44 @@ class _Reading:
             self.start = monotonic()
             return 0.
         self.report["reconnects"] += 1
-        return max(self.time + 2/self.fps, round((monotonic() - self.start)*self.fps)/self.fps)
+        return max(self.time + 2/self.fps, self._on_the_wall())
 
-    def _note(self, seen, since, gaps):
+    def _on_the_wall(self): return round((monotonic() - self.start)*self.fps)/self.fps
+
+    def _note(self, seen, since):
+        "Gaps are told before the pictures held in them; of one that grew, what is new"
         self.report["damaged"] = self.damaged + seen["damaged"]
-        self.report["gaps"] += [(since + a, since + b) for a, b in gaps]
+        for a, b in seen["gaps"]:
+            if since + b > self.noted: self.report["gaps"].append((max(since + a, self.noted), since + b))
+            self.noted = max(self.noted, since + b)
+        del seen["gaps"][:-1] # the last one may still grow
 
-# %% ../../nbs/16c_data.live.ipynb #35e0fa30
+# %% ../../nbs/16c_data.live.ipynb #6fd79bdd
 @patch
 def _connection(self:_Reading):
     "How many pictures one connection gave, whether it was to a file, and what it ended with"
-    seen, came, is_file, since = dict(notes=[], gaps=[], damaged=0), 0, False, 0.
+    seen, came, jumps, is_file, since = dict(notes=[], gaps=[], damaged=0), 0, 0, False, 0.
     try:
         container, name = _open_live(self.source, self.timeout_s)
         shape, last, image = _Shape(self.size), None, None
         with _Video(name, seen, 1, dict(max_duration_s=float("inf")), container) as video:
             is_file = video.declared is not None
             video.longest, video.declared, video.can_leap = None, None, False
+            video.first = float("inf")  # time starts with the first whole picture: nobody asked for what came before
             for t, frame in _shown(video, (k/self.fps for k in count())):
                 if frame is not last: last, image = frame, shape(frame)
                 if not came: since = self._begin()
-                came, self.time = came + 1, since + t
-                self._note(seen, since, seen["gaps"][:-1])  # the last one may still grow
-                del seen["gaps"][:-1]
+                elif video.jumps > jumps and self.room.max_delay_s is not None:
+                    since = max(since, self._on_the_wall() - t)
+                came, jumps, self.time = came + 1, video.jumps, since + t
+                self._note(seen, since)
                 if not self.room.put((self.time, image)): break
         error = None
     except InputError as e: error = e
     except Exception as e:  # whatever FFmpeg, a driver or a broken pipe raises ends the reading, with its reason
         error = VideoError("unreadable", f"{self.source} cannot be read live: {e}")
-    self._note(seen, since, seen["gaps"])
+    self._note(seen, since)
+    if jumps: seen["notes"].append(f"the clock of the stream jumps {jumps} times")
     self.damaged = self.report["damaged"]
     self.report["notes"] += [n for n in seen["notes"] if n not in self.report["notes"]]
     return came, is_file, error

@@ -13,8 +13,9 @@ import numpy as np
 from fastcore.basics import patch
 
 from ..core import InputError, hash_json
+from .facts import video_facts  # noqa: F401
 from riskclf.data.frames import (  # noqa: F401  whoever works with clips finds the frames here too
-    VIDEO_DECODER, VIDEO_LIMITS, VIDEO_SUFFIXES, VideoError, iter_frames, load_frames, video_seconds, video_facts,
+    VIDEO_DECODER, VIDEO_LIMITS, VIDEO_SUFFIXES, VideoError, iter_frames, load_frames, video_seconds,
 )
 from .images import AUGMENT, PRESETS, ImageRecipe, _colour, _geometry, _grain, _sensor, augment_spec
 

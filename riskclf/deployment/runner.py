@@ -6,7 +6,7 @@
 __all__ = ['Runner', 'read_ahead', 'VideoRunner', 'recipe_of', 'make_runner', 'make_probes', 'make_clip_probes', 'probe_arrays',
            'MachineCheck', 'check_machine']
 
-# %% ../../nbs/69e_deployment.runner.ipynb #a2476188
+# %% ../../nbs/69e_deployment.runner.ipynb #137a1676
 import contextlib
 import io
 import queue
@@ -27,10 +27,10 @@ from ..data.decode import DECODER, ImageError
 from ..data.frames import VIDEO_DECODER, VIDEO_SUFFIXES
 from ..data.images import ImageRecipe
 from ..data.sequences import VideoRecipe, WindowBuffer, recipe_frames, stream_images
-from .engine import IMAGE_SUFFIXES, Result, stream_batches
+from .engine import IMAGE_SUFFIXES, Result, in_order, stream_batches
 from ..models.graph import Graph, call_size
 
-# %% ../../nbs/69e_deployment.runner.ipynb #e98f4c48
+# %% ../../nbs/69e_deployment.runner.ipynb #b4bbeee8
 def _load_pixels(recipe, data):
     "Model input from a path, the bytes of a file, or an array"
     if not isinstance(data, np.ndarray): return recipe.load(data)
@@ -84,13 +84,14 @@ class Runner:
         "What the graph says of each source"
         models = self.workers if len(sources) > 1 else [self.whole]
         if batch_size is None: batch_size = call_size(self.recipe.size)
-        yield from stream_batches(sources, lambda data: _load_pixels(self.recipe, data), models, batch_size, timeout_s)
+        def load(data): return _load_pixels(self.recipe, data)
+        yield from in_order(stream_batches(sources, load, models, batch_size, timeout_s), sources)
 
-# %% ../../nbs/69e_deployment.runner.ipynb #c824fa8c
+# %% ../../nbs/69e_deployment.runner.ipynb #1d472f8a
 class _Reader:
     "A thread that reads sources one after the other into a queue"
     def __init__(self, sources, opened, ahead):
-        self.queue, self.left, self.at, self.now = queue.Queue(ahead), False, None, None
+        self.queue, self.left, self.at, self.now, self.lock = queue.Queue(ahead), False, None, None, threading.Lock()
         threading.Thread(target=self.work, args=(sources, opened), daemon=True, name="video").start()
 
     def put(self, *value):
@@ -98,8 +99,15 @@ class _Reader:
         while not self.left:
             with contextlib.suppress(queue.Full): return self.queue.put(value, timeout=0.2)
 
+    def take(self, sources):
+        "Whether there is a next source; who was left takes none from the list of the one who came after"
+        with self.lock:
+            if self.left: return False
+            self.now = next(sources, None)
+            return self.now is not None
+
     def work(self, sources, opened):
-        for self.now in sources:
+        while self.take(sources):
             report, reason = {}, None
             try:
                 self.at = time.monotonic()
@@ -114,6 +122,12 @@ class _Reader:
 
     def is_late(self, timeout_s): return (at := self.at) is not None and time.monotonic() - at > timeout_s
 
+    def leave(self, timeout_s):
+        "Whether it hangs, and is left with the source that it has"
+        with self.lock:
+            self.left = self.is_late(timeout_s)
+            return self.left
+
 def read_ahead(
     sources, # iterable of `Source`
     opened, # source.data and a report to fill -> iterable of (time in seconds, array), one a frame; may raise
@@ -127,10 +141,9 @@ def read_ahead(
         while True:
             try: got = reader.queue.get(timeout=min(0.5, timeout_s/4))
             except queue.Empty:
-                if not reader.is_late(timeout_s): continue
-                reader.left, now = True, reader.now
+                if not reader.leave(timeout_s): continue
+                got = (*reader.now, None, ("timed out", {}))
                 reader = _Reader(sources, opened, ahead)
-                got = (*now, None, ("timed out", {}))
             if got[0] is None: return
             yield got
     finally: reader.left = True
@@ -239,7 +252,7 @@ def _encoded(runner, frames, batch_size):
             yield from waiting.popleft().result()
     finally: pool.shutdown(wait=True, cancel_futures=True)
 
-# %% ../../nbs/69e_deployment.runner.ipynb #d0e0cc6a
+# %% ../../nbs/69e_deployment.runner.ipynb #10dcdb13
 @patch
 def stream(self:VideoRunner,
     sources:list, # of `Source`
@@ -251,6 +264,11 @@ def stream(self:VideoRunner,
     if batch_size is None: batch_size = call_size(self.recipe.size) if self.encoder_path else 8
     if batch_size < 1 or timeout_s <= 0:
         raise InputError(f"batch_size is {batch_size} and timeout_s {timeout_s}: both must be above 0")
+    yield from in_order(self._results(sources, batch_size, timeout_s, look), sources)
+
+@patch
+def _results(self:VideoRunner, sources, batch_size, timeout_s, look):
+    "What `stream` gives"
     videos, waiting = deque(), []
     def judge():
         for (video, w), said in zip(waiting, self._judge([w for _, w in waiting], look) if waiting else []):

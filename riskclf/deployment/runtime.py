@@ -5,20 +5,21 @@
 # %% auto #0
 __all__ = ['frame_sources', 'predict_frame', 'window_features', 'graph_features', 'score_files', 'read_seen', 'find_seen']
 
-# %% ../../nbs/71_deployment.runtime.ipynb #43b8f5b4
+# %% ../../nbs/71_deployment.runtime.ipynb #cd99aafa
 import csv
 import itertools
+import re
 
 import numpy as np
 
 from ..core import InputError, Predictions, RiskScale, progress
 from ..data.sequences import Segment
 from .bundle import UNLIKE, Bundle, decide, is_unlike, speaking_probs
-from .engine import Source, find_sources
+from .engine import Source, find_sources, in_order
 from .results import open_results, result_row
 from ..windows import reduce_windows
 
-# %% ../../nbs/71_deployment.runtime.ipynb #20d99be3
+# %% ../../nbs/71_deployment.runtime.ipynb #ca48aacf
 def frame_sources(
     df, # DataFrame with item, path, and for a stretch of a video start_s and end_s
     task:str="image", # 'image' or 'video'
@@ -58,7 +59,8 @@ def predict_frame(
     if is_bundle and bundle.outliers is not None: meta["unlike"] = []
     sources = frame_sources(df, runner.task)
     batches = (bundle if is_bundle and keep is None else runner).stream(sources, batch_size, timeout_s)
-    for row, r in enumerate(progress(itertools.chain.from_iterable(batches), len(sources), "scoring")):
+    results = itertools.chain.from_iterable(in_order(batches, sources))
+    for row, r in enumerate(progress(results, len(sources), "scoring")):
         reason = r.reason or (None if np.isfinite(r.outputs["probs"]).all() else "no finite probabilities")
         if reason:
             failed[r.source.item] = reason
@@ -75,7 +77,7 @@ def predict_frame(
     made = Predictions(frame.assign(**columns), scale, meta | {"failed": failed})
     return made if windows or runner.task == "image" else reduce_windows(made, runner.recipe.reduce)
 
-# %% ../../nbs/71_deployment.runtime.ipynb #0fd36365
+# %% ../../nbs/71_deployment.runtime.ipynb #a79c0cbc
 def window_features(
     runner, # of the graph that decides
     df, # DataFrame with item and path, and for a stretch of a video start_s and end_s
@@ -87,7 +89,7 @@ def window_features(
     "What the graph gives out as `features`; `InputError` when there are none, or no file could be judged"
     from riskclf.evaluation.outliers import fold_features
     rows, places, sources = [], [], frame_sources(df, runner.task)
-    results = itertools.chain.from_iterable(runner.stream(sources, batch_size, timeout_s))
+    results = itertools.chain.from_iterable(in_order(runner.stream(sources, batch_size, timeout_s), sources))
     for i, r in enumerate(progress(results, len(sources), "features")):
         if r.reason: continue
         if "features" not in r.outputs: raise InputError("the graph gives out no `features`")
@@ -109,7 +111,7 @@ def graph_features(
     np.add.at(out, places, found)
     return out/np.where(count, count, np.nan)[:, None].astype(np.float32)
 
-# %% ../../nbs/71_deployment.runtime.ipynb #9166b7bf
+# %% ../../nbs/71_deployment.runtime.ipynb #422850d7
 def score_files(
     bundle:Bundle, # that decides
     inputs, # as in the `predict` of a bundle
@@ -126,12 +128,17 @@ def score_files(
     counts = dict(items=len(sources), skipped=len(sources) - len(todo), unjudged=0, unlike=0, clear=0, review=0,
                   alarm=0)
     try:
+        if (unnamed := [s.item for s in sources if s.item in sink.done and _has_no_name(s)]):
+            raise InputError(f"{unnamed[0]!r} stands in {out} for what was in memory at that place then: give each "
+                             "a `Source` with a name of its own, or name another output file")
         rows = _rows(bundle, todo, threshold, batch_size, timeout_s, counts)
         rows = progress(rows, len(todo), "deciding")
         while (part := list(itertools.islice(rows, write_every))): sink.write(part)
         sink.finish()
     finally: sink.close()
     return counts
+
+def _has_no_name(source): return not source.path and re.fullmatch(r"input-\d+", source.item) is not None
 
 def _rows(bundle, sources, threshold, batch_size, timeout_s, counts):
     for results in bundle.stream(sources, batch_size, timeout_s):

@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['story', 'draw_story', 'watch', 'open_frames']
 
-# %% ../../nbs/71b_deployment.videos.ipynb #f157c2eb
+# %% ../../nbs/71b_deployment.videos.ipynb #21577d92
 from pathlib import Path
 
 import numpy as np
 
-from ..core import Decision, InputError
-from .bundle import Bundle, make_timeline
+from ..core import Decision, InputError, sha256_bytes
+from ..data.sequences import is_whole
+from .bundle import NO_PROBS, Bundle, make_timeline
 from ..evaluation.timeline import TimelineState, join_spans, plot_timeline, rule_of, timeline_of
 
-# %% ../../nbs/71b_deployment.videos.ipynb #ca921315
+# %% ../../nbs/71b_deployment.videos.ipynb #182ec9fc
 def story(
     bundle:Bundle, # that made the decision
     decision:Decision, # with a timeline
@@ -29,79 +30,121 @@ def story(
     gaps = join_spans([(e["start_s"], e["end_s"]) for e in decision.timeline if e["label"] is None])
     def lost(e): return any(a < e["end_s"] - 1e-6 and b > e["start_s"] + 1e-6 for a, b in gaps)
     windows = [e | dict(probs=None, raw=None) if lost(e) else e for e in seen]
-    return timeline_of(windows, rule, bundle.scale, end_s=max(e["end_s"] for e in decision.timeline))
+    cut = decision.label is None and decision.reasons[0] != NO_PROBS  # nobody read it to its end
+    found = timeline_of(windows, rule, bundle.scale, max(e["end_s"] for e in decision.timeline),
+                        decision.reasons[0] if cut else None)
+    found.gaps = join_spans([*found.gaps, *gaps])
+    def is_part(m): return m.action == "clear" and not is_whole(clip, m.start_s, m.end_s)
+    found.moments = [m._replace(action="review") if is_part(m) else m for m in found.moments]
+    return found
+
+def _story_name(decision, folder):
+    "What the files of a story are called, and the first line of its text: which recording it is of"
+    whose = " ".join(dict.fromkeys(filter(None, (decision.item, decision.path))))
+    whose = " ".join(whose.encode("utf-8", "backslashreplace").decode().split())
+    name = Path(decision.path or decision.item).name
+    if (text := folder/f"{name}.txt").exists():
+        if text.read_text(encoding="utf-8", errors="replace").split("\n")[0] == whose: return name, whose
+        name = f"{Path(name).stem}-{sha256_bytes(whose.encode())[:8]}{Path(name).suffix}"
+    return name, whose
 
 def draw_story(
     bundle:Bundle, # that made the decision
     decision:Decision, # with a timeline
-    folder, # gets `<name>.png` and `<name>.txt`, str or Path
-    captioned:bool=False, # and `<name>.captioned.mp4`, a copy of the video with what was said of it
+    folder, # gets `<name>.png` and `<name>.txt`, str or Path; digits are added where `<name>` is another one's story
+    captioned:bool=False, # and `<name>.captioned.mp4`, a copy of a video read to its end, with what was said of it
     **settings, # of `TimelineRule`
 ) -> Path: # the picture
     "A picture and a text of what happened in a video, and if wanted a captioned copy"
     import matplotlib.pyplot as plt
     found, folder = story(bundle, decision, **settings), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    name = Path(decision.path or decision.item).name
-    (folder/f"{name}.txt").write_text(found.to_text() + "\n", encoding="utf-8")
+    name, whose = _story_name(decision, folder)
+    (folder/f"{name}.txt").write_text(f"{whose}\n{found.to_text()}\n", encoding="utf-8")
     ax = plt.figure(figsize=(7, 2.6)).gca()
     plot_timeline(found, ax=ax, title=f"{name}: {decision.action}")
     ax.figure.savefig(folder/f"{name}.png", dpi=110, bbox_inches="tight")
     plt.close(ax.figure)
-    if captioned and decision.path:
+    if captioned and decision.path and not found.stopped:  # what hung once would hang again
         from riskclf.data.captions import write_captioned
         write_captioned(decision.path, decision, folder/f"{name}.captioned.mp4")
     return folder/f"{name}.png"
 
-# %% ../../nbs/71b_deployment.videos.ipynb #2f6e934c
+# %% ../../nbs/71b_deployment.videos.ipynb #b8e5587c
 def watch(
     bundle:Bundle, # of videos, with a policy
     frames, # iterable of (time in seconds, uint8 (h, w, 3)) at the rate of the recipe, as they come
     name:str="live", # of the source
+    report:dict=None, # that the reader of the frames fills: its gaps are not judged; `open_frames` brings its own
     **settings, # of `TimelineRule`
-): # yields a `Decision` for each window, as soon as its last frame is there
+): # yields a `Decision` for each window, as soon as its last frame is there, and for each hole between windows
     "Decisions about a source that does not end; `InputError` for a bundle of pictures or without policy"
     if bundle.task != "video": raise InputError("this bundle judges pictures: a camera needs one of videos")
     if bundle.policy is None: raise InputError("the bundle has no policy: there is no threshold that raises an alarm")
     clip = bundle.recipe.clip
     rule = rule_of(bundle.policy, clip.window_s, clip.step/clip.fps, **settings)
-    state, proven = TimelineState(rule, bundle.scale), rule.clear_below is not None
+    state, report = TimelineState(rule, bundle.scale), getattr(frames, "report", {}) if report is None else report
     look = None if bundle.outliers is None else bundle.outliers.distances
-    for start, end, said in bundle.runner.windows(frames, look):
-        moment = state.add(start, end, said["probs"].astype(float))
-        window = dict(probs=said["probs"][None], start_s=np.array([start]), end_s=np.array([end]), gaps=[])
-        entry, = make_timeline(bundle.scale, window, bundle.calibrator)
+    for start, end, said, unseen in _with_holes(bundle.runner.windows(frames, look), report, 0.5/clip.fps):
+        known = not unseen and bool(np.isfinite(said["probs"]).all())
+        moment = state.add(start, end, said["probs"].astype(float) if known else None)
+        doubts = [f"nothing can be seen from {a:.1f} to {b:.1f} s" for a, b in unseen[:3]]
+        if not known: doubts = doubts or [NO_PROBS]
+        elif not is_whole(clip, start, end): doubts = [f"{end - start:.1f} s are no whole window"]
+        if known and _odd(bundle, said): doubts.append("unlike the training data")
+        action = "review" if not bundle.machine.same or (moment.action == "clear" and doubts) else moment.action
+        proven = rule.clear_below is not None and known and is_whole(clip, start, end)
+        entry = _entry(bundle, start, end, said if known else None)
         yield Decision(f"{name}@{start:.1f}", name, entry["label"], entry["probs"], entry["probs"].get(entry["label"]),
-                       moment.severity, _live_action(bundle, moment, said), _live_reasons(bundle, moment, rule, said),
+                       moment.severity, action, _live_reasons(bundle, moment, rule, doubts),
                        bundle.certificate_id if proven else None, bundle.id, timeline=[entry])
+
+def _with_holes(windows, report, least_s):
+    "(start, end, what the graphs said, what of it nobody saw) of windows, and of the holes between and after them"
+    until = 0.
+    for start, end, said in windows:
+        if start - until > least_s: yield until, start, None, [(until, start)]
+        gaps = list(report.get("gaps", ()))  # again each time: the reader finds them on its way
+        until = max(until, end)
+        yield start, end, said, [(a, b) for a, b in gaps if a < end - 1e-6 and b > start + 1e-6]
+    for a, b in join_spans(report.get("gaps", ())):
+        if b - until > least_s: yield max(a, until), b, None, [(max(a, until), b)]
+
+def _entry(bundle, start, end, said):
+    "The entry of a timeline"
+    if said is None: return dict(start_s=start, end_s=end, label=None, probs={}, severity=None)
+    window = dict(probs=said["probs"][None], start_s=np.array([start]), end_s=np.array([end]), gaps=[])
+    return make_timeline(bundle.scale, window, bundle.calibrator)[0]
 
 def _odd(bundle, said):
     return bundle.outliers is not None and not said["distance"] <= bundle.outliers.threshold
 
-def _live_action(bundle, moment, said):
-    if not bundle.machine.same: return "review"
-    return "review" if moment.action == "clear" and _odd(bundle, said) else moment.action
-
-def _live_reasons(bundle, moment, rule, said):
+def _live_reasons(bundle, moment, rule, doubts):
     "Why, in the order of weight"
     if not bundle.machine.same: return ("machine differs",)
     event = moment.closed
     over = [f"event over: {event.start_s:.1f} to {event.end_s:.1f} s, peak {event.peak:.2f}"] if event else []
-    odd = ["unlike the training data"] if _odd(bundle, said) else []
+    if moment.risk is None: return (*over, *doubts, *bundle.unproven)
     why = {"alarm": f"smoothed risk {moment.risk:.2f}, an event is on", "clear": f"below {rule.clear_below}",
            "review": "; ".join(rule.notes) or "between the thresholds"}[moment.action]
-    return (*over, *odd, why, *bundle.unproven)
+    return (*over, *doubts, why, *bundle.unproven)
 
-# %% ../../nbs/71b_deployment.videos.ipynb #e6a611be
+# %% ../../nbs/71b_deployment.videos.ipynb #3610ae75
 def open_frames(
     bundle:Bundle, # of videos
     source:str, # '0' for a camera, an address such as rtsp://..., a named pipe, '-' for standard input, or a file
     max_delay_s:float=1., # oldest picture that is still judged, in seconds
-    report:dict=None, # as in `live_frames`: frames, dropped, delay_s, reconnects
-): # yields (time in seconds, uint8 (size, size, 3))
+    report:dict=None, # as in `live_frames`: frames, dropped, delay_s, reconnects, gaps
+): # yields (time in seconds, uint8 (size, size, 3)), and has the `report`, from which `watch` knows what was not seen
     "The frames of a live source at the rate and size of the model; `VideoError` when none comes"
     from riskclf.data.frames import iter_frames
     from riskclf.data.live import live_frames
-    clip = bundle.recipe.clip
-    if Path(source).is_file(): return iter_frames(source, clip.fps, size=clip.image, report=report)
-    return live_frames(source, clip.fps, max_delay_s, clip.image, report)
+    clip, report = bundle.recipe.clip, {} if report is None else report
+    if Path(source).is_file(): return _Frames(iter_frames(source, clip.fps, size=clip.image, report=report), report)
+    return _Frames(live_frames(source, clip.fps, max_delay_s, clip.image, report), report)
+
+class _Frames:
+    "Frames with the report of who reads them"
+    def __init__(self, frames, report): self.frames, self.report = frames, report
+    def __iter__(self): return self
+    def __next__(self): return next(self.frames)

@@ -169,7 +169,7 @@ def _close(self:TimelineState):
     event, self._event = self._event, None
     return event if event.raised_s is not None else None
 
-# %% ../../nbs/46c_evaluation.timeline.ipynb #83053647
+# %% ../../nbs/46c_evaluation.timeline.ipynb #d750ef0e
 def _clock(seconds):
     "Such as 2:07.5, or 1:02:07.5 after an hour"
     minutes, s = divmod(round(10*seconds), 600)
@@ -182,14 +182,21 @@ class Timeline:
         events, # list of `FoundEvent`
         gaps, # list of (start_s, end_s)
         rule:TimelineRule, # that made them
+        stopped:str=None, # why it was not judged to its end, such as 'timed out'; None when it was
     ):
         self.moments, self.events, self.gaps, self.rule = list(moments), list(events), list(gaps), rule
+        self.stopped = stopped
+
+    @property
+    def until_s(self) -> float: # in seconds
+        "Where the last window or gap ends"
+        return max([m.end_s for m in self.moments] + [b for _, b in self.gaps], default=0.)
 
     def to_dict(self) -> dict: # JSON values
         "Moments, events and gaps as plain JSON values"
         moments = [{k: getattr(m, k) for k in ("start_s", "end_s", "risk", "severity", "action")} for m in self.moments]
         return dict(rule=self.rule.to_dict(), moments=moments, events=[e._asdict() for e in self.events],
-                    gaps=[dict(start_s=a, end_s=b) for a, b in self.gaps])
+                    gaps=[dict(start_s=a, end_s=b) for a, b in self.gaps], until_s=self.until_s, stopped=self.stopped)
 
     def to_text(self) -> str: # one line an event or gap, in order of time
         "What a person wants to read"
@@ -197,10 +204,13 @@ class Timeline:
                   f"{_clock(e.peak_s)}, severity {e.severity:.2f}, raised at {_clock(e.raised_s)}")
                  for e in self.events]
         lines += [(a, f"{_clock(a)} to {_clock(b)}  review  not judged") for a, b in self.gaps]
+        if self.stopped:
+            lines.append((np.inf, f"{_clock(self.until_s)} to the end  review  not judged: {self.stopped}"))
         return "\n".join(text for _, text in sorted(lines)) or "no event, no gap"
 
     def __repr__(self):
-        return f"Timeline({len(self.moments)} windows, {len(self.events)} events, {len(self.gaps)} gaps)"
+        stopped = f", stopped: {self.stopped}" if self.stopped else ""
+        return f"Timeline({len(self.moments)} windows, {len(self.events)} events, {len(self.gaps)} gaps{stopped})"
 
 # %% ../../nbs/46c_evaluation.timeline.ipynb #0a2b004a
 def join_spans(
@@ -213,12 +223,13 @@ def join_spans(
         else: out.append((a, b))
     return out
 
-# %% ../../nbs/46c_evaluation.timeline.ipynb #bad0fcd7
+# %% ../../nbs/46c_evaluation.timeline.ipynb #5ee58563
 def timeline_of(
     windows, # in order of time: dicts with start_s, end_s, probs ({class: p}, or float (C,); empty: not judged)
     rule:TimelineRule, # how scores become events
     scale:RiskScale, # the classes
     end_s:float=None, # length of the recording in seconds, so that a missing end is noticed
+    stopped:str=None, # why it was not judged to its end, where nobody knows its length; None when it was
 ) -> Timeline:
     "The story of one recording; `InputError` as in `TimelineState.add`"
     state, moments = TimelineState(rule, scale), []
@@ -227,7 +238,8 @@ def timeline_of(
         if isinstance(probs, dict): probs = [probs[n] for n in scale.names] if probs else None
         moments.append(state.add(w["start_s"], w["end_s"], probs))
     said = [*moments, state.finish(end_s)]
-    return Timeline(moments, [m.closed for m in said if m.closed], join_spans([m.gap for m in said if m.gap]), rule)
+    events, gaps = [m.closed for m in said if m.closed], join_spans([m.gap for m in said if m.gap])
+    return Timeline(moments, events, gaps, rule, stopped)
 
 def read_timelines(
     preds:Predictions, # windows of recordings: `item` the recording, `window`, `start_s`, `end_s`
@@ -275,7 +287,7 @@ def rule_of(
         return TimelineRule(**rule.to_dict() | dict(notes=[*notes, why]))
     return TimelineRule(**rule.to_dict() | dict(clear_below=policy.clear_below, notes=notes))
 
-# %% ../../nbs/46c_evaluation.timeline.ipynb #8c39a8c4
+# %% ../../nbs/46c_evaluation.timeline.ipynb #95d58ac7
 def _bars(ax, spans, row, color, name):
     ax.broken_barh([(a, b - a) for a, b in spans], (row - 0.35, 0.7), color=color)
     return (row, name)
@@ -296,6 +308,10 @@ def plot_timeline(
         k = np.searchsorted(at, b - 1e-9)
         at, score = np.insert(at, k, b), np.insert(score, k, np.nan)
         ax.axvspan(a, b, facecolor="0.92", edgecolor="0.6", hatch="///", lw=0)
+    if timeline.stopped:
+        a = timeline.until_s
+        ax.axvspan(a, 1.1*a + 1, facecolor="0.92", edgecolor="0.6", hatch="///", lw=0,
+                   label=f"not judged: {timeline.stopped:.40}")
     ax.plot(at, score, color="C0", lw=1.2)
     ax.axhline(rule.on, color="C3", ls="--", lw=1, label="on")
     ax.axhline(rule.off, color="C3", ls=":", lw=1, label="off")

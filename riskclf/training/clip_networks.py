@@ -102,7 +102,7 @@ def project_time(
     return dict(seconds_a_clip=each, step_s=each * train.bs, steps_an_epoch=len(train), epoch_h=epoch,
                 run_h=epoch * epochs, threads=torch.get_num_threads())
 
-# %% ../../nbs/33e_training.clip_networks.ipynb #fc2a338f
+# %% ../../nbs/33e_training.clip_networks.ipynb #3ac43e30
 def predict_clips(
     model:ClipClassifier, # trained
     df, # manifest rows with `item` and `path`; `label`, `group`, `split` and `columns` are carried over
@@ -117,14 +117,16 @@ def predict_clips(
     clip, device, rows, probs, skipped = recipe.clip, pick_device(device), [], [], {}
     model.to(device)
     for i, row in enumerate(df.to_dict("records")):
-        try: frames = np.stack([f for _, f in recipe_frames(clip_source(row), clip)])
+        try: times, frames = zip(*recipe_frames(clip_source(row), clip))
         except (VideoError, ValueError) as e:
             skipped[str(row["item"])] = str(e)
             continue
+        frames = np.stack(frames)
         starts = clip.starts(len(frames))
         at = np.minimum(np.add.outer(starts, np.arange(clip.num_frames)), len(frames) - 1)
         for part in np.array_split(at, -(-len(at) // batch_size)): probs.append(model.answer(frames[part]))
-        rows += [(i, w, s / clip.fps, min(s + clip.num_frames, len(frames)) / clip.fps) for w, s in enumerate(starts)]
+        ends = [times[k[-1]] + 1/clip.fps for k in at]
+        rows += [(i, w, times[s], end) for w, (s, end) in enumerate(zip(starts, ends))]
     if not rows: raise InputError(f"none of {len(df)} videos can be read: {next(iter(skipped.values()), '')}")
     which, window, start_s, end_s = (list(x) for x in zip(*rows))
     many = df.iloc[which].reset_index(drop=True).assign(window=window, start_s=start_s, end_s=end_s)
