@@ -161,14 +161,16 @@ def _certify_levels(calibration, max_under_call, max_by_two, wish, out):
             lines.append(f"so {implied_statement(outcome.certificate, first)}")
     return _outcome_result(outcome, look, found, lines, where)
 
-# %% ../nbs/79d_certifying.ipynb #019ea9b3
-def _prove_answers(calibration, valid, max_error, wish):
+# %% ../nbs/79d_certifying.ipynb #f83f1fb5
+def _prove_answers(calibration, valid, max_error, wish, called_by=None):
     "The outcome for answers that are sure enough, and its look"
     from riskclf.evaluation.selective import certify_selective
     if valid is None: raise InputError("max_error needs items of the split valid in the file: its thresholds are fixed "
                                        "on other items than they are proven on")
-    def answer(look): return certify_selective(calibration, valid, max_error, wish["confidence"], look=look)
-    return _ask(calibration, wish, answer, [valid], kind="selective", max_error=max_error)
+    def answer(look): return certify_selective(calibration, valid, max_error, wish["confidence"], look=look,
+                                               called_by=called_by)
+    asked = {} if called_by is None else dict(called_by=called_by.id)
+    return _ask(calibration, wish, answer, [valid], kind="selective", max_error=max_error, **asked)
 
 def _certify_answers(calibration, valid, max_error, wish, out):
     "A bound for the answers that are sure enough, and a folder with the proof"
@@ -201,7 +203,7 @@ def _site_items(b, on, classes, column, by):
     preds.meta |= dict(independence="enforced", group_source=p.group_source)
     return preds, bins
 
-# %% ../nbs/79d_certifying.ipynb #7f290d0b
+# %% ../nbs/79d_certifying.ipynb #5045f141
 def _third(preds):
     "Items of about a third of the groups, chosen by hash, as valid; the others"
     other = np.array([int(sha256_bytes(f"valid {g}".encode())[:8], 16) % 3 == 0 for g in preds.groups])
@@ -216,6 +218,7 @@ def _shared(preds, wish, kinds):
 
 def _site_answers(preds, valid, wish, kinds, bins, exploring):
     "The policy, the table of `explore` or None, and further (outcome, look)"
+    from riskclf.deployment.promises import Promises
     table, careful, more = None, None, []
     if kinds["by"] is not None: careful = _prove_conditions(preds, kinds["by"], wish, bins)
     elif kinds["gamma"] is not None: careful = _prove_shift(preds, kinds["gamma"], wish)
@@ -223,7 +226,9 @@ def _site_answers(preds, valid, wish, kinds, bins, exploring):
     else: policy = _careful_policy(*careful, valid, wish["unit"])
     if kinds["max_under_call"] is not None:
         more.append(_prove_levels(preds, kinds["max_under_call"], kinds["max_by_two"], wish))
-    if kinds["max_error"] is not None: more.append(_prove_answers(preds, valid, kinds["max_error"], wish))
+    if kinds["max_error"] is not None:  # of the class that ships, so after the levels that decide which it is
+        levels = Promises([outcome.certificate for outcome, _ in more if outcome]).levels
+        more.append(_prove_answers(preds, valid, kinds["max_error"], wish, levels))
     return policy, table, more
 
 def _keep_cut(policy, parent):

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['COMMANDS', 'compare']
 
-# %% ../nbs/81b_comparison.ipynb #3bfb825f
+# %% ../nbs/81b_comparison.ipynb #aa6902c1
 import csv
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ import numpy as np
 from .core import InputError, write_json
 from .commands import Result, join_lines, json_values, labelled_data, left_out, make_folder
 
-# %% ../nbs/81b_comparison.ipynb #3db7fdee
+# %% ../nbs/81b_comparison.ipynb #be55144c
 def _names(paths):
     "A short name for each folder, different from the others"
     paths = [Path(p).resolve() for p in paths]
     short = [p.parent.name if p.name == "bundle" else p.name for p in paths]
-    return [n if short.count(n) == 1 else f"{n} ({k + 1})" for k, n in enumerate(short)]
+    alone, names = [n for n in short if short.count(n) == 1], []
+    def free(n): return next(m for k in count(1) if (m := f"{n} ({k})") not in alone + names)
+    for n in short: names.append(n if n in alone else free(n))
+    return names
 
 def _open(paths):
     "Name -> loaded bundle; `InputError` unless there are two of one scale"
@@ -84,9 +88,10 @@ def _histories(bundles):
     runs = {n: b.path.resolve().parent for n, b in bundles.items()}
     return {n: read_history(r) for n, r in runs.items() if (r/"history.csv").is_file()}
 
-# %% ../nbs/81b_comparison.ipynb #c03c8262
-def _write_tables(made, preds, out):
-    "figures.csv, differences.csv and disagreements.csv"
+# %% ../nbs/81b_comparison.ipynb #a65dfc40
+def _write_tables(made, preds, bundles, out):
+    "figures.csv, differences.csv and disagreements.csv; on how many items the labels that ship differ"
+    from riskclf.deployment.promises import call_classes
     ends = ("value", "low", "high", "note")
     def table(name, head, rows):
         with open(out/name, "w", newline="", encoding="utf-8") as f: csv.writer(f).writerows([head, *rows])
@@ -95,7 +100,7 @@ def _write_tables(made, preds, out):
     table("differences.csv", ("a", "b", "figure", *ends, "p", "p_holm"),
           [(p["a"], p["b"], k, *map(f.get, ends), *((p["test"]["p"], p["p_holm"]) if k == "accuracy" else ("", "")))
            for p in made.pairs for k, f in p["differences"].items()])
-    labels = np.array([p.preds for p in preds.values()])
+    labels = np.array([call_classes(bundles[n].promises, p.probs) for n, p in preds.items()])
     first, rows = next(iter(preds.values())), np.flatnonzero((labels != labels[0]).any(axis=0))
     known = first.frame[["item", "target"]].to_numpy()
     table("disagreements.csv", ("item", "target", *preds),
@@ -136,7 +141,7 @@ def _said(made):
     return join_lines(head, made.to_frame().to_string(), "differences, and p that both are right equally often:",
                       made.pairs_frame().T.to_string())
 
-# %% ../nbs/81b_comparison.ipynb #7f90f07d
+# %% ../nbs/81b_comparison.ipynb #81548805
 def compare(
     *bundles, # folders of two or more bundles, and at the end the labelled data, in any form that `train` takes
     out:str, # folder for compare.json, figures.csv, differences.csv, disagreements.csv and pictures
@@ -165,7 +170,7 @@ def compare(
                                                    for n, b in opened.items() if not b.machine.same),
                   *(f"{n}: {why}" for n, b in opened.items() for why in b.unproven)]
     out, histories = make_folder(out), _histories(opened)
-    differ = _write_tables(made, preds, out)
+    differ = _write_tables(made, preds, opened, out)
     _draw(made, preds, calibrators, histories, out)
     found = json_values(made.to_dict() | dict(bundles={n: b.id for n, b in opened.items()}, disagreements=differ))
     write_json(out/"compare.json", found)

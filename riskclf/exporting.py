@@ -23,13 +23,18 @@ from .core import InputError, hash_json, read_json, sha256_file, write_json
 from .deployment.export import export_record, has_vnni, pick_int8, with_graph
 from .deployment.runner import Runner
 
-# %% ../nbs/79e_exporting.ipynb #4d2d949f
+# %% ../nbs/79e_exporting.ipynb #00c2edd8
 _log = logging.getLogger("riskclf")
 
 def _calibration_rows(path):
     "The rows of calibration.csv, none when there is no such file"
     if not (path/"calibration.csv").is_file(): return []
     with open(path/"calibration.csv", newline="", encoding="utf-8") as f: return list(csv.DictReader(f))
+
+def _certified_conditions(rows):
+    "The condition of each row as it was certified, measured ones as the bin they fell into; column -> texts"
+    names = [c for c in rows[0] if c.startswith("condition_")] if rows else []
+    return {c.removeprefix("condition_"): [r[c] for r in rows] for c in names}
 
 def find_items(
     bundle, # `Bundle`
@@ -48,7 +53,7 @@ def find_items(
                          "proof takes all of them, so give the data that the bundle was certified on")
     certified = by_hash.loc[[r["item_hash"] for r in rows]].assign(
         item=[r["item"] for r in rows], group=[r["group"] for r in rows], label=[r["target"] for r in rows],
-        split="calibration")
+        split="calibration", **_certified_conditions(rows))
     known = df[df["sha256"].map(splits).notna() & ~df["sha256"].isin(certified["sha256"])]
     known = known.assign(split=known["sha256"].map(splits))
     known = known[(known["split"] != "calibration") & ~known["item"].isin(certified["item"])]
@@ -124,7 +129,9 @@ def _measure(bundle, items, learnt, runner, preds, policy, calibrator, check, mo
                        told)
     return metrics, facts | {k: old[k] for k in ("name", "license", "training", "intended_use", "out_of_scope")}
 
-# %% ../nbs/79e_exporting.ipynb #5e8e3526
+# %% ../nbs/79e_exporting.ipynb #8fe84a85
+def _bound_name(b): return b["kind"].replace("_", " ") + (f" with {b['subgroup']}" if "subgroup" in b else "")
+
 def _section(record, about, parent_id):
     "What the card says of the export"
     names = ", ".join(c["item"] for c in record["changes"][:10])
@@ -133,7 +140,7 @@ def _section(record, about, parent_id):
              f"{': ' + names if names else ''}. A probability moves by {record['largest_move']:.3g} at most."]
     for b in record["bounds"]:
         how = "is kept, since the export's own scores prove it" if b["kept"] else "was moved to what they prove"
-        lines.append(f"{b['kind'].replace('_', ' ').capitalize()}: the parent's threshold {b['parent']:.6g} {how} "
+        lines.append(f"{_bound_name(b).capitalize()}: the parent's threshold {b['parent']:.6g} {how} "
                      f"(proven for the export {b['proven']:.6g}, shipped {b['shipped']:.6g}).")
     if about.get("int8"):
         lines.append(f"The steps of 8 bits were chosen on {about['int8']['pictures']} training items, the layers on "
@@ -270,7 +277,7 @@ def _write_script(bundle, folder, runner, policy, more, calibration, about):
     write_json(folder/"bundle.json", document | dict(id=hash_json(document)))
     return hash_json(document)
 
-# %% ../nbs/79e_exporting.ipynb #9855bcb6
+# %% ../nbs/79e_exporting.ipynb #9610eedb
 def _open(path, to, int8, data, out, max_changed):
     "The parent, after everything that can be wrong with the wish was looked at"
     from riskclf.deployment.bundle import load
@@ -295,7 +302,7 @@ def _words(record, about, fails, out):
         lines.append(f"{record['changed']} of {record['items']} {record['of']} items are decided otherwise, a "
                      f"probability moves by {record['largest_move']:.3g} at most")
         lines += [f"changed: {c['item']}: {c['before']} -> {c['after']}" for c in record["changes"][:20]]
-        lines += [f"{b['kind'].replace('_', ' ')}: threshold {b['parent']:.6g}, proven for the export "
+        lines += [f"{_bound_name(b)}: threshold {b['parent']:.6g}, proven for the export "
                   f"{b['proven']:.6g}, shipped {b['shipped']:.6g}{'' if b['kept'] else ' (moved)'}"
                   for b in record["bounds"]]
     end = "nothing was written" if out is None else f"written to {out}"

@@ -217,7 +217,7 @@ def _unit_rate(preds, policy, kind, side, events):
 
 def _noted(fig, note): return fig | dict(note="; ".join(filter(None, [fig.get("note"), note])))
 
-# %% ../nbs/78_pipeline.ipynb #3e5e4f20
+# %% ../nbs/78_pipeline.ipynb #49576770
 def promise_metrics(
     preds:Predictions, # of labelled items
     promises, # `Promises`
@@ -228,7 +228,8 @@ def promise_metrics(
     found = dict(further_certificates=[c.to_dict() for c in promises.certificates])
     if promises.levels is not None:
         found["level_calls"] = level_rates(preds, call_classes(promises, preds.probs))
-    if promises.selective is not None: found["selective"] = selective_rates(promises.selective, preds)
+    if promises.selective is not None:
+        found["selective"] = selective_rates(promises.selective, preds, called_by=promises.levels)
     return found
 
 _WRITTEN = ("metrics.json", "predictions.parquet", "failures.csv", "impact.csv", "conditions.csv", "confusion.png",

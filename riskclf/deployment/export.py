@@ -131,7 +131,7 @@ def pick_int8(
     best = tries[-1] if found <= most else min(tries, key=lambda t: t["stray"])
     return best["path"], [dict(kept=t["kept"], stray=t["stray"]) for t in tries]
 
-# %% ../../nbs/70c_deployment.export.ipynb #10ac21a4
+# %% ../../nbs/70c_deployment.export.ipynb #638ebe6f
 def _largest_proven(bound, preds):
     "The threshold that the export's scores prove: the largest for misses, the lowest for false alarms"
     from riskclf.evaluation.bounds import unit_rows
@@ -147,7 +147,7 @@ def export_record(
     parent, # `Policy` of the parent, or None
     made, # `Policy` of the export, from `recertify_policy`, or None
     changes:list, # from `recertify_policy`
-) -> dict: # items, changed, changes, largest_move, bounds [{kind, parent, proven, shipped, kept}]; JSON values
+) -> dict: # items, changed, changes, largest_move, bounds [{kind, subgroup, parent, proven, shipped, kept}]
     "What became of the promises"
     moved = np.abs(after.frame.set_index("item").loc[before.frame["item"], [f"prob_{c}" for c in before.scale.names]]
                    .to_numpy() - before.probs)
@@ -155,10 +155,14 @@ def export_record(
     record["changes"] = [{k: str(v) for k, v in c.items()} for c in changes]
     proven = parent is not None and parent.certificate is not None and made.certificate is not None
     for old in parent.certificate.bounds if proven else []:
-        if (new := made.certificate.bound(old["kind"])) is None: continue
-        best = new if old["kind"] == "precision" else _largest_proven(old, after)
+        about = old.get("subgroup")
+        new = next((b for b in made.certificate.bounds if (b["kind"], b.get("subgroup")) == (old["kind"], about)), None)
+        if new is None: continue
+        if about is not None: best = dict(threshold=new["own_threshold"])
+        else: best = new if old["kind"] == "precision" else _largest_proven(old, after)
         bounds.append(dict(kind=old["kind"], parent=old["threshold"], proven=best["threshold"],
-                           shipped=new["threshold"], kept=new["threshold"] == old["threshold"]))
+                           shipped=new["threshold"], kept=new["threshold"] == old["threshold"])
+                      | ({} if about is None else dict(subgroup=about)))
     return record | dict(bounds=bounds)
 
 # %% ../../nbs/70c_deployment.export.ipynb #51e31bf2

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core import Predictions, RiskScale, read_json, write_json
 
-# %% ../../nbs/69f_deployment.promises.ipynb #6d587190
+# %% ../../nbs/69f_deployment.promises.ipynb #241bd747
 CERTIFICATES, CONDITIONS = "certificates.json", "conditions.json"
 DOUBTFUL = "less sure than the certified answers"
 CALLED = "called {}, a level that is not cleared"
@@ -37,14 +37,20 @@ class Promises:
         return made if made and proven == set(made.classes[1:]) else None
 
     @cached_property
-    def selective(self):
-        "The certificate of answers that are sure enough, or None"
+    def doubt(self):
+        "The certificate whose threshold says what is too doubtful to be answered, or None"
         return self._first(("selective_error", "selective_miss"))
+
+    @cached_property
+    def selective(self):
+        "The same where it is about the class that is answered, and None where it is about another"
+        made = self.doubt
+        return made if made and made.bounds[0].get("called_by") == (self.levels and self.levels.id) else None
 
     def __bool__(self): return bool(self.certificates)
     def __repr__(self): return f"Promises({', '.join(c.id[:12] for c in self.certificates) or 'none'})"
 
-# %% ../../nbs/69f_deployment.promises.ipynb #e7c1398a
+# %% ../../nbs/69f_deployment.promises.ipynb #66b8f67b
 def call_classes(
     promises:Promises, # of a bundle
     probs:np.ndarray, # as the model gave them, float (n, C), in [0, 1]
@@ -56,10 +62,10 @@ def call_classes(
     return call_levels(promises.levels, probs)
 
 def _is_doubtful(promises, scale, probs):
-    if promises.selective is None or not len(probs): return np.zeros(len(probs), bool)
+    if promises.doubt is None or not len(probs): return np.zeros(len(probs), bool)
     from riskclf.evaluation.selective import SELECTIVE
     from riskclf.evaluation.uncertainty import uncertainty_of
-    bound = next(b for b in promises.selective.bounds if b["kind"] in SELECTIVE)
+    bound = next(b for b in promises.doubt.bounds if b["kind"] in SELECTIVE)
     return ~(uncertainty_of(Predictions.make(scale, probs), bound["score"]) <= bound["threshold"])
 
 def keep_promises(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['make_key', 'read_signatures', 'sign', 'verify_signature']
 
-# %% ../../nbs/69c_deployment.signing.ipynb #cc25d675
+# %% ../../nbs/69c_deployment.signing.ipynb #3dd09332
 import contextlib
 import json
 import os
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..core import InputError, sha256_bytes, read_json
-from .format import SIGNATURE_FILE, check_document, read_folder
+from .format import SIGNATURE_FILE, check_document, read_folder, take_lock
 
 # %% ../../nbs/69c_deployment.signing.ipynb #2ce0243c
 def _library():
@@ -101,7 +101,7 @@ def read_signatures(
     check_document(found, _SCHEMA, SIGNATURE_FILE)
     return found["signatures"]
 
-# %% ../../nbs/69c_deployment.signing.ipynb #b9335531
+# %% ../../nbs/69c_deployment.signing.ipynb #0b1260c6
 def _put(folder, signatures):
     "Write `signature.json`, made outside the folder, where a reader would take a half-written file for a stranger"
     text = json.dumps(dict(format=1, signatures=signatures), indent=1, sort_keys=True) + "\n"
@@ -126,7 +126,9 @@ def sign(
     statement = dict(bundle_id=read_folder(folder)["id"], signed=datetime.now(UTC).isoformat(timespec="seconds"))
     key_id = _key_id(private.public_key())
     mine = dict(algorithm="Ed25519", statement=statement, signature=private.sign(_message(statement)).hex())
-    _put(folder, read_signatures(folder) | {key_id: mine})
+    with contextlib.ExitStack() as held:  # alone, where there are locks, or of two who sign at once one is lost
+        with contextlib.suppress(OSError): held.callback(os.close, take_lock(folder))
+        _put(folder, read_signatures(folder) | {key_id: mine})
     return dict(bundle_id=statement["bundle_id"], key_id=key_id, signed=statement["signed"])
 
 # %% ../../nbs/69c_deployment.signing.ipynb #bb92be1c

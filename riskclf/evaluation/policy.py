@@ -6,7 +6,7 @@
 __all__ = ['MODES', 'Policy', 'decide', 'cheapest_cut', 'make_policy', 'with_threshold', 'estimate_threshold', 'policy_rates',
            'recertify_policy']
 
-# %% ../../nbs/43_evaluation.policy.ipynb #eb40a9b3
+# %% ../../nbs/43_evaluation.policy.ipynb #4d23b936
 from math import floor
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from ..core import InputError, Predictions
 from .bounds import check_rate, exact_rate, unit_rows
 from .certificate import Certificate, certify, recertify
+from .subgroups import recertify_subgroups
 
 # %% ../../nbs/43_evaluation.policy.ipynb #a1d3574e
 MODES = ("three-way", "high-recall", "high-precision", "argmax", "manual")
@@ -205,10 +206,16 @@ def estimate_threshold(
     return dict(kind="estimate", threshold=float(scores[misses]), max_miss_rate=max_miss_rate, unit=unit,
                 n_units=len(scores), statement=text)
 
-# %% ../../nbs/43_evaluation.policy.ipynb #e31fd034
+# %% ../../nbs/43_evaluation.policy.ipynb #e277acec
 def _share(hits, **facts):
     n = len(hits)
     return dict(value=float(hits.mean()) if n else None, events=int(hits.sum()), n=n, **facts)
+
+def _is_proven(certificate, kind):
+    "Whether a certificate bounds a rate: by itself, or the miss rate through one of every subgroup"
+    if certificate is None or certificate.bound(kind): return certificate is not None
+    mixed = certificate.content.get("subgroups", {}).get("any_mix") if kind == "miss_rate" else None
+    return mixed is not None and mixed < 1
 
 def policy_rates(
     policy:Policy, # the thresholds
@@ -219,16 +226,15 @@ def policy_rates(
     actions, _ = decide(policy, preds.risk, called)
     unsafe, out = preds.unsafe, {}
     for kind, side, action in (("miss_rate", "unsafe", "clear"), ("false_alarm_rate", "safe", "alarm")):
-        bound = policy.certificate.bound(kind) if policy.certificate else None
         hits = actions[unit_rows(preds, policy.unit, side)] == action
-        out[kind] = _share(hits, unit=policy.unit, certified=bound is not None)
+        out[kind] = _share(hits, unit=policy.unit, certified=_is_proven(policy.certificate, kind))
         rows = unsafe if side == "unsafe" else ~unsafe
         out[f"{kind}_items"] = _share(actions[rows] == action, unit="every item", certified=False)
     for kind, action in (("review_rate", "review"), ("clear_rate", "clear"), ("alarm_rate", "alarm")):
         out[kind] = _share(actions == action, unit="every item", certified=False)
     return out
 
-# %% ../../nbs/43_evaluation.policy.ipynb #2853a4ab
+# %% ../../nbs/43_evaluation.policy.ipynb #11fab136
 def recertify_policy(
     policy:Policy, # of the original model
     preds:Predictions, # the original's calibration predictions
@@ -242,7 +248,8 @@ def recertify_policy(
     export = export.take([place[i] for i in preds.frame["item"]])
     clear, alarm, new, lost = policy.clear_below, policy.alarm_from, None, []
     if policy.certificate is not None:
-        outcome = recertify(policy.certificate, export)
+        again = recertify_subgroups if "subgroups" in policy.certificate.content else recertify
+        outcome = again(policy.certificate, export)
         new, lost = outcome.certificate, outcome.shortfalls
         clear, alarm = _moved(policy, new)
     made = Policy(policy.mode, clear, alarm, new, policy.unit, policy.kept and not lost, policy.notes)
@@ -255,11 +262,14 @@ def recertify_policy(
     made.kept, made.notes = made.kept and not notes, (*made.notes, *notes)
     return made, changes, share
 
+_CLEARING = ("miss_rate", "subgroup_miss_rate")
+
 def _moved(policy, certificate):
     "The policy's thresholds, moved as far as the new certificate asks for"
     bound = (lambda kind: None) if certificate is None else certificate.bound
-    miss, false, right = bound("miss_rate"), bound("false_alarm_rate"), bound("precision")
-    clear = None if miss is None or policy.clear_below is None else min(policy.clear_below, miss["threshold"])
+    false, right = bound("false_alarm_rate"), bound("precision")
+    miss = [b["threshold"] for b in certificate.bounds if b["kind"] in _CLEARING] if certificate else []
+    clear = min(policy.clear_below, *miss) if miss and policy.clear_below is not None else None
     alarm = policy.alarm_from
     if false: alarm = max(alarm, false["threshold"])
     if right: alarm = max(alarm, right["threshold"])

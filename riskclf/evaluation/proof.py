@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['save_rows', 'save_proof']
 
-# %% ../../nbs/47d_evaluation.proof.ipynb #ad6dd738
+# %% ../../nbs/47d_evaluation.proof.ipynb #4cca67f7
 import csv
 import io
 from pathlib import Path
@@ -16,23 +16,31 @@ from ..core import InputError, Predictions, atomic_path, hash_json, sha256_file,
 from .certificate import calibration_hash, item_hashes, target_texts
 from .levels import check_classes, score_table
 from .selective import SELECTIVE, answers
-from .subgroups import ConditionBins, condition_values
+from .subgroups import certified_values
 
-# %% ../../nbs/47d_evaluation.proof.ipynb #86a5edf7
+# %% ../../nbs/47d_evaluation.proof.ipynb #8ee56907
 def _texts(values): return [repr(float(v)) for v in values]
 
-def _more_columns(preds, content):
+def _caller(bound, certificates):
+    "The certificate of levels that a bound on answers names, None where it names none"
+    if (of := bound.get("called_by")) is None: return None
+    found = next((c for c in certificates if c.id == of), None)
+    if found is None: raise InputError(f"the answers were certified with the levels of {of[:12]}: give that "
+                                       "certificate as well, or nobody can see which class was called")
+    return found
+
+def _more_columns(preds, content, certificates):
     "What the certificate with this content stands on besides the risk score; column -> texts"
     out = {}
     if content.get("columns"):
         names, scores = score_table(preds)
         out |= {n: _texts(scores[:, i]) for i, n in enumerate(names)}
     if (facts := content.get("subgroups")):
-        values = condition_values(preds.frame, facts["by"], [ConditionBins(**b) for b in facts["bins"]])
+        values = certified_values(facts, preds.frame)
         out |= {f"condition_{c}": [str(v) for v in column] for c, column in values.items()}
     for b in content["bounds"]:
         if b["kind"] not in SELECTIVE: continue
-        said = answers(preds, b["score"])
+        said = answers(preds, b["score"], _caller(b, certificates))
         out |= {"called": [str(called) for _, _, called, _ in said], f"doubt_{b['score']}": _texts(s[3] for s in said)}
     return out
 
@@ -48,7 +56,7 @@ def save_rows(
     risk = np.where(preds.scale.alarm, preds.probs, 0).max(axis=1) if preds.scale.multilabel else preds.risk
     columns = dict(item=preds.frame["item"], item_hash=item_hashes(preds), group=preds.groups,
                    target=target_texts(preds), unsafe=preds.unsafe.astype(int), risk=_texts(risk))
-    for c in certificates: columns |= _more_columns(preds, c.content)
+    for c in certificates: columns |= _more_columns(preds, c.content, certificates)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerows([list(columns), *zip(*columns.values(), strict=True)])

@@ -6,34 +6,40 @@
 __all__ = ['SELECTIVE', 'judged_units', 'accept_sequence', 'run_sequence', 'answers', 'certify_selective', 'accept',
            'selective_rates', 'plot_selective']
 
-# %% ../../nbs/47b_evaluation.selective.ipynb #4ccc9975
+# %% ../../nbs/47b_evaluation.selective.ipynb #026bbd64
 import numpy as np
 
 from ..core import InputError, Predictions
 from .bounds import allowed_misses, check_rate, exact_rate, plan_units, provable_rate, unit_rows
 from .certificate import Certificate, Outcome, certificate_content
 from .intervals import rate_figure
+from .levels import call_levels
 from .uncertainty import plot_risk_coverage, uncertainty_of
 from .verify import lines_hash
 
-# %% ../../nbs/47b_evaluation.selective.ipynb #5e55922a
+# %% ../../nbs/47b_evaluation.selective.ipynb #e61b77b2
 SELECTIVE = {"selective_error": "at most {max_rate:.4g} of the units accepted at {score} <= {threshold:.6g} are wrong",
              "selective_miss": "at most {max_rate:.4g} of the unsafe units accepted at {score} <= {threshold:.6g} "
                                "are called safe"}
+
+def _called(preds, called_by):
+    "The class that is answered for each row, int (n,)"
+    return preds.preds if called_by is None else call_levels(called_by, preds.probs)
 
 def judged_units(
     preds:Predictions, # labelled items, one row an item
     kind:str="selective_error", # or 'selective_miss'
     score:str="predictive_entropy", # as in `uncertainty_of`
+    called_by:Certificate=None, # of levels, where it decides which class is answered; else the most probable one is
 ) -> tuple: # doubt, float64 (n,); wrong, bool (n,): one a group, or one a group with an unsafe item
     "What one item of each group has to say; `InputError` for another kind, or predictions that cannot be certified"
     if kind not in SELECTIVE: raise InputError(f"kind is {kind!r}, wanted one of {list(SELECTIVE)}")
     miss = kind == "selective_miss"
-    rows = unit_rows(preds, "item", "unsafe" if miss else "any")
-    wrong = ~preds.scale.alarm[preds.preds] if miss else preds.preds != preds.targets
+    rows, called = unit_rows(preds, "item", "unsafe" if miss else "any"), _called(preds, called_by)
+    wrong = ~preds.scale.alarm[called] if miss else called != preds.targets
     return uncertainty_of(preds, score)[rows], wrong[rows]
 
-# %% ../../nbs/47b_evaluation.selective.ipynb #aa0b6cbb
+# %% ../../nbs/47b_evaluation.selective.ipynb #27158732
 def accept_sequence(
     valid:Predictions, # labelled items that are no calibration items
     max_rate:float, # rate to prove, in (0, 1)
@@ -42,9 +48,10 @@ def accept_sequence(
     kind:str="selective_error", # or 'selective_miss'
     score:str="predictive_entropy", # as in `uncertainty_of`
     max_steps:int=50, # most thresholds in the sequence
+    called_by:Certificate=None, # of levels, as in `judged_units`
 ) -> list: # rising thresholds; empty when too few accepted units are to be expected
     "Thresholds of doubt to test in order, fixed without the calibration set"
-    doubt, wrong = judged_units(valid, kind, score)
+    doubt, wrong = judged_units(valid, kind, score, called_by)
     if not len(doubt): return []
     thresholds, rate = np.unique(doubt), float(max_rate)
     accepted = np.searchsorted(np.sort(doubt), thresholds, side="right")
@@ -75,13 +82,14 @@ def run_sequence(
         proven.append(step)
     return proven, None
 
-# %% ../../nbs/47b_evaluation.selective.ipynb #cfbb165b
+# %% ../../nbs/47b_evaluation.selective.ipynb #7a1d5703
 def answers(
     preds:Predictions, # one row an item
     score:str="predictive_entropy", # doubt, as in `uncertainty_of`
+    called_by:Certificate=None, # of levels, as in `judged_units`
 ) -> list: # (item, group, class called, doubt) of each row
     "What a certificate on accepted items rests on"
-    called = np.array(preds.scale.names)[preds.preds]
+    called = np.array(preds.scale.names)[_called(preds, called_by)]
     return list(zip(preds.frame["item"], preds.groups, called, uncertainty_of(preds, score).tolist()))
 
 def _answers_hash(said):
@@ -110,6 +118,7 @@ def certify_selective(
     score:str="predictive_entropy", # doubt, as in `uncertainty_of`
     look:dict=None, # entry of this attempt in the ledger, from `Ledger.look`
     max_steps:int=50, # most thresholds in the sequence
+    called_by:Certificate=None, # of levels, where it decides which class is answered; proven before this one
 ) -> Outcome: # its threshold is on the doubt: accept at or below it
     "Prove an error rate among the items that are answered; `InputError` for input that cannot be certified"
     check_rate("confidence", confidence)
@@ -119,23 +128,26 @@ def certify_selective(
     if (a := valid.meta.get("model_id")) != (b := preds.meta.get("model_id")):
         raise InputError(f"valid was scored by {a!r}, the calibration items by {b!r}: score both with one model")
     delta = (1 - exact_rate(confidence)) / (look or {}).get("looks", 1)
-    doubt, wrong = judged_units(preds, kind, score)
-    sequence = accept_sequence(valid, max_rate, delta, len(doubt), kind, score, max_steps)
+    doubt, wrong = judged_units(preds, kind, score, called_by)
+    sequence = accept_sequence(valid, max_rate, delta, len(doubt), kind, score, max_steps, called_by)
     proven, failed = run_sequence(doubt, wrong, sequence, max_rate, delta)
     if not proven: return Outcome(None, [_shortfall(kind, max_rate, delta, len(doubt), failed)])
     t, accepted, count = proven[-1]
     bound = dict(kind=kind, unit="item", max_rate=float(max_rate), confidence=float(1 - delta), delta=str(delta),
                  method="fixed sequence", n_units=accepted, wrong=count, threshold=t, sequence=sequence, score=score,
                  alarms=[c for c, a in zip(preds.scale.names, preds.scale.alarm) if a],
-                 answers=_answers_hash(answers(preds, score)), coverage=rate_figure(doubt <= t))
+                 answers=_answers_hash(answers(preds, score, called_by)), coverage=rate_figure(doubt <= t))
+    if called_by is not None: bound["called_by"] = called_by.id
     bound["statement"] = SELECTIVE[kind].format(**bound)
     return Outcome(Certificate(certificate_content(preds, [bound], confidence, False, 1, look)), [])
 
-# %% ../../nbs/47b_evaluation.selective.ipynb #16137b61
+# %% ../../nbs/47b_evaluation.selective.ipynb #66d42f0a
 def _bound(certificate):
     found = [b for b in certificate.bounds if b["kind"] in SELECTIVE]
     if not found: raise InputError("this certificate has no bound on accepted items: make one with certify_selective")
     return found[0]
+
+def _caller(of): return "its highest probability" if of is None else f"the levels of {of[:12]}"
 
 def accept(
     certificate:Certificate, # from `certify_selective`
@@ -151,12 +163,16 @@ def selective_rates(
     certificate:Certificate, # from `certify_selective`
     preds:Predictions, # labelled items of the same model
     level:float=0.95, # confidence of the intervals, in (0, 1)
+    called_by:Certificate=None, # of levels, the one that the answers were certified with
 ) -> dict: # figures: coverage, rate, rate_items, rate_without
-    "Coverage and wrong answers of selective prediction; `InputError` as in `accept`"
+    "Coverage and wrong answers of selective prediction; `InputError` as in `accept`, or for another `called_by`"
     bound, inside = _bound(certificate), accept(certificate, preds)
-    kind, miss = bound["kind"], bound["kind"] == "selective_miss"
-    doubt, wrong = judged_units(preds, kind, bound["score"])
-    failed = preds.unsafe & ~preds.scale.alarm[preds.preds] if miss else preds.preds != preds.targets
+    if (mine := called_by and called_by.id) != (proven := bound.get("called_by")):
+        raise InputError(f"certified is the class called by {_caller(proven)}, and here it is called by "
+                         f"{_caller(mine)}: hand over that certificate of levels as `called_by`, or certify anew")
+    kind, miss, called = bound["kind"], bound["kind"] == "selective_miss", _called(preds, called_by)
+    doubt, wrong = judged_units(preds, kind, bound["score"], called_by)
+    failed = preds.unsafe & ~preds.scale.alarm[called] if miss else called != preds.targets
     asked = preds.unsafe if miss else np.ones(len(preds), bool)
     return dict(coverage=rate_figure(inside, groups=preds.groups, level=level),
                 rate=rate_figure(wrong, doubt <= bound["threshold"], level=level, nothing="nothing accepted"),

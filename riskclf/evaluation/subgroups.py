@@ -4,14 +4,16 @@
 
 # %% auto #0
 __all__ = ['UNKNOWN', 'condition_values', 'subgroup_masks', 'ConditionBins', 'fix_edges', 'check_edges', 'plan_subgroups',
-           'unit_counts', 'certify_subgroups', 'subgroup_thresholds', 'subgroup_frame', 'plot_subgroups']
+           'unit_counts', 'certify_subgroups', 'subgroup_thresholds', 'certified_values', 'recertify_subgroups',
+           'subgroup_frame', 'plot_subgroups']
 
-# %% ../../nbs/42f_evaluation.subgroups.ipynb #181dedfb
+# %% ../../nbs/42f_evaluation.subgroups.ipynb #062fd691
 import numpy as np
 
 from ..core import InputError, Predictions, sha256_bytes
 from .bounds import check_rate, exact_rate, plan_units, provable_rate, unit_rows
-from .certificate import Certificate, Outcome, certificate_content, prove_rate
+from .certificate import (Certificate, Outcome, certificate_content, check_same_items, kept_bound,
+                                            prove_rate, scores_hash)
 
 # %% ../../nbs/42f_evaluation.subgroups.ipynb #be92c0f6
 UNKNOWN = "unknown"
@@ -246,6 +248,42 @@ def subgroup_thresholds(
     for name, mask in subgroup_masks(frame, facts["by"], bins, facts["intersect"]).items():
         lowest[mask] = np.minimum(lowest[mask], own.get(name, -np.inf))
     return lowest
+
+# %% ../../nbs/42f_evaluation.subgroups.ipynb #632ad1a9
+def certified_values(
+    facts:dict, # what a certificate says of its subgroups
+    frame, # DataFrame of the certified items, with the conditions measured or already cut
+) -> dict: # condition -> values, str (n,)
+    "What each condition was for each item when it was certified; `InputError` as in `condition_values`"
+    bins = [ConditionBins(**b) for b in facts["bins"]]
+    return condition_values(frame, facts["by"], [b for b in bins if b.condition not in frame
+                                                 or frame[b.condition].dtype.kind in "fiu"])
+
+def recertify_subgroups(
+    certificate:Certificate, # from `certify_subgroups`
+    preds:Predictions, # the export's predictions of the same calibration items, with their conditions
+) -> Outcome: # with a certificate that names its `parent`
+    "Prove every subgroup's bound on an export's scores; `InputError` for other items, targets, groups or conditions"
+    facts = certificate.subgroups
+    check_same_items(certificate, preds)
+    values = certified_values(facts, preds.frame)
+    if _values_hash(preds, values) != facts["conditions"]:
+        raise InputError(f"the conditions {', '.join(facts['by'])} are not those that were certified: give each item "
+                         "the condition that it was certified under")
+    masks = subgroup_masks(preds.frame.assign(**values), facts["by"], intersect=facts["intersect"])
+    def again(b):
+        part, delta = preds.take(masks[b["subgroup"]]), exact_rate(b["delta"])
+        new, _ = prove_rate(part.risk[unit_rows(part, b["unit"])], b["kind"], b["max_rate"], delta, b["unit"],
+                            method=b["method"])
+        own = kept_bound(b | dict(threshold=b["own_threshold"]), new)
+        return own | dict(own_threshold=own["threshold"])
+    bounds = [again(b) for b in certificate.bounds]
+    shared = None if facts["known"] else min(b["own_threshold"] for b in bounds)
+    if not facts["known"]: bounds = [b | dict(threshold=shared) for b in bounds]
+    return Outcome(Certificate(certificate.content | dict(
+        bounds=[b | dict(statement=_SENTENCE.format(**b)) for b in bounds], threshold=shared,
+        scores=scores_hash(preds), parent=certificate.id,
+        made_by={k: preds.meta.get(k) for k in certificate.made_by})), [])
 
 # %% ../../nbs/42f_evaluation.subgroups.ipynb #f3d70ee3
 def subgroup_frame(

@@ -289,17 +289,19 @@ def ranking_frame(
             for method, r in ranked.items() for name, figures in r.items() if name != "error_rate"]
     return pd.DataFrame(rows).set_index(["method", "uncertainty"])
 
-# %% ../../nbs/47_evaluation.uncertainty.ipynb #cd6e8d82
+# %% ../../nbs/47_evaluation.uncertainty.ipynb #4060ca3a
 def risk_coverage(
     preds:Predictions, # with targets
     score:str="predictive_entropy", # as in `uncertainty_of`
     points:int=20, # thresholds at most, at equal steps of coverage
     level:float=0.95, # confidence of each interval by itself, in (0, 1)
     seed:int=0, # of the bootstrap
+    called:np.ndarray=None, # class answered, int (n,); the most probable one by default
 ) -> pd.DataFrame: # threshold, coverage, risk, low, high, note; one row a threshold, rising
     "Error rate among the items accepted at each threshold; `InputError` when no item has a target"
     part = _with_targets(preds)
-    u, wrong, rows = uncertainty_of(part, score), part.preds != part.targets, []
+    said = part.preds if called is None else np.asarray(called)[preds.targets >= 0]
+    u, wrong, rows = uncertainty_of(part, score), said != part.targets, []
     steps = np.arange(1, points + 1) / points
     for t in np.unique(np.quantile(u, steps, method="inverted_cdf")):
         accepted = u <= t
