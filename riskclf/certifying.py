@@ -161,7 +161,7 @@ def _certify_levels(calibration, max_under_call, max_by_two, wish, out):
             lines.append(f"so {implied_statement(outcome.certificate, first)}")
     return _outcome_result(outcome, look, found, lines, where)
 
-# %% ../nbs/79d_certifying.ipynb #f83f1fb5
+# %% ../nbs/79d_certifying.ipynb #efeb79e5
 def _prove_answers(calibration, valid, max_error, wish, called_by=None):
     "The outcome for answers that are sure enough, and its look"
     from riskclf.evaluation.selective import certify_selective
@@ -203,7 +203,7 @@ def _site_items(b, on, classes, column, by):
     preds.meta |= dict(independence="enforced", group_source=p.group_source)
     return preds, bins
 
-# %% ../nbs/79d_certifying.ipynb #5045f141
+# %% ../nbs/79d_certifying.ipynb #20f0def7
 def _third(preds):
     "Items of about a third of the groups, chosen by hash, as valid; the others"
     other = np.array([int(sha256_bytes(f"valid {g}".encode())[:8], 16) % 3 == 0 for g in preds.groups])
