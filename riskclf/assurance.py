@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['SECTIONS', 'levels_part', 'plot_levels', 'subgroups_part', 'selective_part', 'further_section', 'misses_section']
 
-# %% ../nbs/80e_assurance.ipynb #fa20d32c
+# %% ../nbs/80e_assurance.ipynb #8942c19c
 import matplotlib.pyplot as plt
 import numpy as np
 
 from .circumstances import SECTIONS as CIRCUMSTANCES
 from .core import InputError
+from .deployment.promises import call_classes
 from .evaluation.clusters import failure_html
 from .evaluation.intervals import rate_figure
 from .evaluation.levels import call_levels, level_rates
@@ -67,7 +68,7 @@ def plot_levels(
     ax.legend(title="called", frameon=False)
     return ax
 
-# %% ../nbs/80e_assurance.ipynb #e26dbb21
+# %% ../nbs/80e_assurance.ipynb #d3f65055
 def subgroups_part(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -93,33 +94,38 @@ def _measured_subgroups(s, facts):
     frame = s.preds.frame
     if s.conditions is not None:
         more = s.conditions.set_index("item").drop(columns=[c for c in frame if c != "item"], errors="ignore")
-        frame = frame.join(more.astype(str), on="item")
+        frame = frame.join(more, on="item")
     bins = [ConditionBins(**b) for b in facts["bins"] if b["condition"] in s.preds.frame]
     try: masks = subgroup_masks(frame, facts["by"], bins, facts["intersect"])
     except InputError: return {}
     return {name: rate_figure(s.actions == "clear", mask & s.preds.unsafe, s.preds.groups, nothing="no unsafe items")
             for name, mask in masks.items()}
 
-# %% ../nbs/80e_assurance.ipynb #1a83ff82
+# %% ../nbs/80e_assurance.ipynb #97d1f8b9
 def selective_part(
     s:Signoff, # what was gathered
 ) -> str: # HTML
     "How often an answer is wrong among those that are sure enough"
     made = s.promises and s.promises.selective
     if not made:
+        other = s.promises and s.promises.doubt
         return paragraph("No error rate is proven for the answers that the model is sure of. riskclf certify BUNDLE "
                          "--on DATA --max-error 0.05 --out NEW proves one, and what is less sure then goes to people.",
-                         kind="note")
+                         "The certificate that the bundle holds is about the most probable class, which is not what "
+                         "it answers: it answers the level called." if other else "", kind="note")
     bound = next(b for b in made.bounds if b["kind"] in SELECTIVE)
-    try: rates = selective_rates(made, s.preds)
+    try: rates = selective_rates(made, s.preds, called_by=s.promises.levels)
     except InputError as e: return paragraph(f"The certificate cannot be held against these items: {e}.")
     text = (f"Proven: {bound['statement']}, with {bound['confidence']:.1%} confidence, on {bound['n_units']} "
-            "calibration units. What is less sure goes to a person, whatever its risk score.")
+            "calibration units. What is less sure goes to a person, whatever its risk score" + (
+                ", but for alarms: their precision is proven, so they stay alarms." if s.keeps_alarms else "."))
+    if s.promises.levels: text += " The answer is the level that is called, as the bundle gives it."
+    curve = risk_coverage(s.preds, bound["score"], called=call_classes(s.promises, s.preds.probs))
     words = {"coverage": "share of the items that are answered", "rate": "wrong among the answers, in units",
              "rate_items": "wrong among the answers, in items", "rate_without": "wrong if everything were answered"}
     rows = [(words[k], f) for k, f in rates.items()]
     return (paragraph(text) + table(("measured here", "figure"), rows)
-            + _drawn(lambda: plot_selective(made, risk_coverage(s.preds, bound["score"])), "Share of errors among the "
+            + _drawn(lambda: plot_selective(made, curve), "Share of errors among the "
                      "items that are kept; in red what was proven, as far as it reaches")
             + paragraph(f"Certificate {made.id}.", kind="note"))
 

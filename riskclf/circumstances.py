@@ -7,12 +7,13 @@ __all__ = ['WORDS', 'SECTIONS', 'conditions_section', 'robustness_section', 'shi
            'labels_section', 'data_section', 'checklist_section', 'cards_section', 'provenance_section',
            'words_section', 'make_sections']
 
-# %% ../nbs/80d_circumstances.ipynb #b043165f
+# %% ../nbs/80d_circumstances.ipynb #9c74d976
 from pathlib import Path
 
 import pandas as pd
 
 from .core import InputError
+from .evaluation.certificate import describe_bound
 from .evaluation.conditions import condition_gaps, condition_metrics, condition_words, plot_conditions
 from .evaluation.dataset_card import dataset_sections
 from .evaluation.failures import spans_of
@@ -84,7 +85,7 @@ def _row_figure(r):
     value, low, high = (None if pd.isna(v) else v for v in (r.value, r.low, r.high))
     return figure(value, low, high, r.note or None)
 
-# %% ../nbs/80d_circumstances.ipynb #59e1ee3e
+# %% ../nbs/80d_circumstances.ipynb #2fdc5e82
 def robustness_section(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -109,14 +110,20 @@ def shift_section(
     gammas=(1, 1.25, 1.5, 2, 3, 5), # how much can change
 ) -> str: # HTML
     "What is left of the bound when the world changes"
-    bounds = [b for b in s.certificate.content["bounds"] if b["kind"] == "miss_rate"] if s.certificate else []
-    if not bounds: return paragraph("There is no proven miss rate that a change could spoil.")
-    rate = bounds[0]["max_rate"]
-    rows = [(f"{g:g}", *(f"{float(worst_rate(rate, g, kind)):.2%}" for kind in ("ratio", "odds"))) for g in gammas]
+    bound = (s.certificate and s.certificate.bound("miss_rate")) or {}
+    facts = s.certificate.content.get("subgroups", {}) if s.certificate else {}
+    rate = bound.get("max_rate", facts.get("any_mix"))
+    if rate is None or rate >= 1: return paragraph("There is no proven miss rate that a change could spoil.")
+    meant, gammas = bound.get("under_shift"), set(gammas)
+    if meant: gammas.add(meant["gamma"])
+    told = [f"Made with this in mind: {describe_bound(bound)}."] if meant else []
+    told += [f"Proven: {facts['any_mix_statement']}."] if not bound else []
+    rows = [(f"{g:g}", *(f"{float(worst_rate(rate, g, kind)):.2%}" for kind in ("ratio", "odds")))
+            for g in sorted(gammas)]
     text = (f"The proven rate of {rate:.4g} holds for items drawn as the calibration items were. If tomorrow some "
             "kinds of unsafe items become more frequent, up to a factor, the miss rate can rise as far as this. "
             "Which factor is realistic is for people who know the place to say; the data cannot tell.")
-    return (paragraph(text) + table(("factor", "at most, if no kind gets more than so many times as frequent",
+    return (paragraph(*told, text) + table(("factor", "at most, if no kind gets more than so many times as frequent",
                                      "at most, if no kind gains more than this factor on any other"), rows)
             + _drawn(lambda: plot_shift(rate), "The bound as a function of the factor"))
 
@@ -127,7 +134,8 @@ def doubt_section(
     scores = ["least_confidence", "predictive_entropy"]
     ranked, curve = rank_errors(s.preds, scores), risk_coverage(s.preds, scores[0])
     rows = [(n.replace("_", " "), ranked[n]["auroc"], ranked[n]["aurc"]) for n in scores]
-    text = ("If the model doubts most where it errs, then a person who looks at the doubtful items finds the "
+    text = ("An error here is a most probable class that is not the true one. If the model doubts most where it "
+            "errs, then a person who looks at the doubtful items finds the "
             "errors. AUROC: the chance that a wrong item is doubted more than a right one, 0.5 is guessing. Area: "
             "mean share of errors among the items kept when the most doubtful ones are set aside; lower is "
             f"better. Share of errors over all items: {format_figure(ranked['error_rate'])}.")
@@ -135,7 +143,7 @@ def doubt_section(
             + _drawn(lambda: plot_risk_coverage({"the model": curve}), "Share of errors among the items that are kept, "
                      "against the share that is kept, with 95% bands"))
 
-# %% ../nbs/80d_circumstances.ipynb #50ad9503
+# %% ../nbs/80d_circumstances.ipynb #8cf606f3
 def unlike_section(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -152,7 +160,9 @@ def unlike_section(
             f"{format_figure(rate_figure(events, groups=s.preds.groups))}.")
     return paragraph(f"The bundle compares the features of a {s.each} with those of its training {s.what}. What is "
                      "too far from all of them goes "
-                     "to a person, whatever its risk score.", share) + table(("", ""), rows)
+                     "to a person, whatever its risk score" + (", but for alarms: their precision is proven, so they "
+                                                               "stay alarms." if s.keeps_alarms else "."),
+                     share) + table(("", ""), rows)
 
 # %% ../nbs/80d_circumstances.ipynb #e4f4d9e8
 def labels_section(
@@ -178,7 +188,7 @@ def labels_section(
     return (paragraph(text) + shown + paragraph(more)
             + table(("reading", "miss rate"), [(name, parts[key]) for key, name in names.items()]))
 
-# %% ../nbs/80d_circumstances.ipynb #9d1912eb
+# %% ../nbs/80d_circumstances.ipynb #bc2ea507
 def data_section(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -208,6 +218,8 @@ def cards_section(
            for name, text in s.cards.items() if text]
     lost = [f"Not written: {name.lower()}." for name, text in s.cards.items() if not text]
     asked = paragraph("Only people can say what is missing:", *lost, kind="open") + bullets(s.asked) if lost else ""
+    if s.kept: asked += paragraph("Found in the folder and kept as they were, so their figures need not be those of "
+                                  f"this page: {', '.join(s.kept)}.", kind="open")
     return paragraph("The cards as they stand in the files, for whoever wants them whole.") + "".join(out) + asked
 
 def provenance_section(

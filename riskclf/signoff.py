@@ -77,18 +77,25 @@ def _dataset(prepared, split, bench):
     probes = find_shortcuts(prepared._replace(df=df))
     return json_values(dataset_facts(df, prepared.checked, prepared.scale, probes, found))
 
-# %% ../nbs/81_signoff.ipynb #035a59af
+# %% ../nbs/81_signoff.ipynb #386d3f0c
 def _write_cards(given, s, factors, gaps, where):
-    "DATASET_CARD.md and ETHICS.md where people have said what they must say; what is still to be said, else"
+    "DATASET_CARD.md and ETHICS.md where people have said enough; what is still to be said, and files of others kept"
     from riskclf.evaluation.checklist import save_ethics
     from riskclf.evaluation.dataset_card import save_dataset_card
-    asked = []
+    mine, made, asked, kept = where/"cards.json", {}, [], []
+    written = read_json(mine) if mine.is_file() else {}
     for name, write in (("DATASET_CARD.md", lambda path: save_dataset_card(given, s.dataset, path)),
                         ("ETHICS.md", lambda path: save_ethics(given, s.metrics, s.preds.scale, factors, path, gaps))):
-        (where/name).unlink(missing_ok=True)
-        try: write(where/name)
+        path = where/name
+        if path.is_file() and sha256_file(path) != written.get(name):
+            kept.append(name)
+            continue
+        path.unlink(missing_ok=True)
+        try: write(path)
         except InputError as e: asked.append(str(e))
-    return asked
+        else: made[name] = sha256_file(path)
+    write_json(mine, made)
+    return asked, kept
 
 def _differences(s):
     "The largest differences between conditions, as JSON values; None where they cannot be had"
@@ -146,7 +153,7 @@ def _lead(s, b):
                      "measured, and stands with its interval; what was not measured or not stated is named as "
                      "such.", kind="note")
 
-# %% ../nbs/81_signoff.ipynb #a03dd071
+# %% ../nbs/81_signoff.ipynb #c2289c3d
 def report(
     bundle, # folder of a bundle
     data, # labelled data, in any form that `train` takes; best items that the bundle has not seen
@@ -183,23 +190,26 @@ def report(
     given = dict(name=name or Path(data).resolve().name, license=license, source=source, collected=collected,
                  labelled=labelled, people=people, miss_harms=miss_harms, false_alarm_harms=false_alarm_harms,
                  contact=contact)
-    asked = _write_cards(given, s, (s.card or {}).get("factors"), _differences(s), where)
+    s.asked, s.kept = _write_cards(given, s, (s.card or {}).get("factors"), _differences(s), where)
     s.checklist = _run_checklist(b.path, where)
     texts = {"Model card": b.path/"README.md", "Dataset card": where/"DATASET_CARD.md", "Ethics": where/"ETHICS.md"}
     s.cards = {title: path.read_text(encoding="utf-8") if path.is_file() else "" for title, path in texts.items()}
-    s.asked = asked
     s.files = {f.name: sha256_file(f) for f in sorted(where.iterdir()) if f.is_file()}
     page = make_page(f"Sign-off: {b.path.resolve().parent.name}", _lead(s, b), make_sections(s, SECTIONS))
     with atomic_path(out) as tmp: tmp.write_text(page, encoding="utf-8")
-    return _result(s, b, out, where, asked)
+    return _result(s, b, out, where)
 
-# %% ../nbs/81_signoff.ipynb #d43d13be
-def _result(s, b, out, where, asked):
+# %% ../nbs/81_signoff.ipynb #b6a43b21
+def _result(s, b, out, where):
     open_, failed = [r["item"] for r in s.checklist if not r["passed"]], [t for ok, t in s.verified if not ok]
     found = dict(bundle_id=b.id, page=str(out), files=str(where), judged=s.judged, verified=not failed,
                  checklist=s.checklist,
-                 asked=asked, miss_rate=s.metrics["miss_rate"], false_alarm_rate=s.metrics["false_alarm_rate"])
-    text = join_lines(f"{len(s.preds)} items judged. {s.judged['why']}", [f"to be said by people: {a}" for a in asked],
+                 asked=s.asked, kept=s.kept, miss_rate=s.metrics["miss_rate"],
+                 false_alarm_rate=s.metrics["false_alarm_rate"])
+    text = join_lines(f"{len(s.preds)} items judged. {s.judged['why']}",
+                  [f"to be said by people: {a}" for a in s.asked],
+                  [f"{name} was written or changed by somebody else and is kept: delete it to have it made anew"
+                   for name in s.kept],
                   f"{len(s.checklist) - len(open_)} of {len(s.checklist)} items of the checklist are proven",
                   [f"open: {r['item']}: {r['says']}" for r in s.checklist if not r["passed"]],
                   f"page {out}, files {where}")

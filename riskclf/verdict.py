@@ -6,7 +6,7 @@
 __all__ = ['Signoff', 'short_section', 'what_section', 'certificate_section', 'figures_section', 'pictures_section',
            'thresholds_section', 'failures_section']
 
-# %% ../nbs/80c_verdict.ipynb #76fe3ef3
+# %% ../nbs/80c_verdict.ipynb #557d56a4
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,13 +17,13 @@ from .core import InputError, Predictions
 from .evaluation.calibration import plot_reliability
 from .evaluation.card import CARD_METRICS, FIGURE_WORDS
 from .evaluation.certificate import describe_bound
-from .evaluation.checklist import read_place
+from .evaluation.checklist import read_place, unproven_misses
 from .evaluation.failures import decision_impact, spans_of
 from .evaluation.intervals import figure
 from .evaluation.metrics import plot_confusion, plot_pr, plot_roc, plot_thresholds
 from .evaluation.page import Raw, bullets, drawing, escape, gallery, markdown, paragraph, table
 
-# %% ../nbs/80c_verdict.ipynb #72f97ec5
+# %% ../nbs/80c_verdict.ipynb #551b35c9
 @dataclass
 class Signoff:
     "All that the sections of a sign-off page read"
@@ -46,6 +46,7 @@ class Signoff:
     checklist:list = field(default_factory=list)
     cards:dict = field(default_factory=dict)
     asked:list = field(default_factory=list)
+    kept:list = field(default_factory=list)
     files:dict = field(default_factory=dict)
 
     @property
@@ -55,9 +56,11 @@ class Signoff:
     @property
     def certificate(self): return self.policy.certificate if self.policy is not None else None
     @property
+    def keeps_alarms(self): return self.certificate is not None and self.certificate.bound("precision") is not None
+    @property
     def alarms(self): return [n for n, a in zip(self.preds.scale.names, self.preds.scale.alarm) if a]
 
-# %% ../nbs/80c_verdict.ipynb #8ae60f48
+# %% ../nbs/80c_verdict.ipynb #561260e8
 def _rate_sentence(fig, what):
     if fig["value"] is None: return f"{what}: cannot be said ({fig.get('note', 'not measured')})."
     text = f"{what}: {fig['value']:.1%}"
@@ -70,10 +73,11 @@ def short_section(
     "The answer before the details"
     m, failed = s.metrics, [text for passed, text in s.verified if not passed]
     bounds = s.certificate.content["bounds"] if s.certificate else []
-    bounds = [*bounds, *(b for c in (s.promises.certificates if s.promises else []) for b in c.content["bounds"])]
-    if not bounds: proof = paragraph("No miss rate is proven for this model.", _never_clears(s), kind="bad")
-    elif failed: proof = paragraph(f"The certificate does not verify: {failed[0]}.", kind="bad")
-    else: proof = paragraph(f"Proven: {'; '.join(map(describe_bound, bounds))}.", kind="good")
+    bounds = [*bounds, *(b for c in _promised(s) for b in c.content["bounds"])]
+    lost, proof = unproven_misses(s.certificate and s.certificate.content), ""
+    if lost: proof = paragraph(f"No miss rate is proven for this model: {lost}.", _never_clears(s), kind="bad")
+    if bounds and failed: proof += paragraph(f"The certificate does not verify: {failed[0]}.", kind="bad")
+    elif bounds: proof += paragraph(f"Proven: {'; '.join(map(describe_bound, bounds))}.", kind="good")
     measured = bullets([_rate_sentence(m["miss_rate"], "Unsafe items that were cleared (misses)"),
                         _rate_sentence(m["false_alarm_rate"], "Safe items that raised an alarm (false alarms)"),
                         _rate_sentence(m["review_rate"], "Items that went to a person")])
@@ -84,12 +88,17 @@ def short_section(
     told = paragraph(proven, "Open are:" if lost else "", kind="open" if lost else "good") if s.checklist else ""
     return proof + about + measured + told + bullets(lost)
 
+def _promised(s):
+    "The certificates besides that of the policy, without one about another class than the one that is answered"
+    if not s.promises: return []
+    return [c for c in s.promises.certificates if c is not s.promises.doubt or c is s.promises.selective]
+
 def _never_clears(s):
     if s.policy is None or s.policy.clear_below is not None: return ""
     return ("So it clears nothing: what raises no alarm goes to a person. It cannot miss by clearing, and the "
             "price is the number of items that people look at.")
 
-# %% ../nbs/80c_verdict.ipynb #1a830ace
+# %% ../nbs/80c_verdict.ipynb #2ecd2e1d
 def _place(s, place):
     "A section of the model card as HTML, or a sentence that there is none"
     try: return markdown(read_place(s.readme, place)) if s.readme else paragraph("There is no model card to quote.")
@@ -118,24 +127,27 @@ def certificate_section(
         notes = list(s.policy.notes) if s.policy is not None else ["the scale has no alarm class"]
         text = "There is no certificate. The rates on this page are measured, not guaranteed."
         return paragraph(text, _never_clears(s), kind="bad") + bullets(notes) + _verify_lines(s)
-    content = s.certificate.content
+    content, notes = s.certificate.content, s.policy.notes
     rows = [(b["kind"].replace("_", " "), b.get("max_rate", b.get("min_precision")), b["confidence"], b["unit"],
              b["n_units"], b.get("allowed_misses", ""), b["threshold"]) for b in content["bounds"]]
     head = ("rate", "bound", "confidence", "unit", "units", "misses among them that the proof bears", "threshold")
     rests = [content["assumption"]] if content.get("assumption") else []
     return ("".join(paragraph(_bound_words(b)) for b in content["bounds"]) + table(head, rows)
             + paragraph("It rests on one assumption, which no test can prove:") + bullets(rests)
+            + (paragraph("Not proven, or to be known:", kind="open") + bullets(notes) if notes else "")
             + paragraph(f"Certificate {s.certificate.id}.", kind="note") + _verify_lines(s))
 
 _UNITS = dict(item="one item of a group, chosen before any score existed",
               event="an event, which must be noticed at all",
               all="a whole group, none of whose unsafe items may be cleared")
+_SAFE_UNITS = _UNITS | dict(event="a stretch without an event, in which no alarm may be raised",
+                            all="a whole group, none of whose safe items may raise an alarm")
 
 def _bound_words(b):
-    text = describe_bound(b)
+    text, units = describe_bound(b), _SAFE_UNITS if b["kind"] == "false_alarm_rate" else _UNITS
     return (f"{text[0].upper()}{text[1:]}. In other words: if the calibration items had been drawn again and "
             f"again, in at most {1 - b['confidence']:.1%} of the draws would this procedure set a threshold that "
-            f"breaks the bound. The unit is {_UNITS.get(b['unit'], b['unit'])}.")
+            f"breaks the bound. The unit is {units.get(b['unit'], b['unit'])}.")
 
 def _verify_lines(s):
     if not s.verified: return ""
@@ -182,7 +194,16 @@ def pictures_section(
         _drawn(lambda: plot_roc(p), "ROC: unsafe items found against false alarms, over all thresholds"),
         _drawn(lambda: plot_pr(p), "Precision against recall, over all thresholds")]) + "</div>"
 
-# %% ../nbs/80c_verdict.ipynb #b70eb10f
+# %% ../nbs/80c_verdict.ipynb #232df1d8
+def _held_back(s):
+    "What goes to a person, whatever its risk score"
+    held = ["what cannot be judged"]
+    if s.promises and s.promises.levels: held.append("what would be cleared but is called an alarm level")
+    alarms = " (but alarms, whose precision is proven)" if s.keeps_alarms else ""
+    if s.promises and s.promises.doubt: held.append("what is less sure than the certified answers" + alarms)
+    if s.document.get("outliers"): held.append("what is unlike the training data" + alarms)
+    return held
+
 def thresholds_section(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -190,7 +211,7 @@ def thresholds_section(
     if s.policy is None: return paragraph("The scale has no alarm class: nothing is decided, so there is no threshold.")
     p = s.policy
     rows = [("cleared", "never" if p.clear_below is None else f"below {p.clear_below:.6g}"),
-            ("to a person", "everything in between, and whatever cannot be judged"),
+            ("to a person", "; whatever its score: ".join(["everything in between", ", ".join(_held_back(s))])),
             ("alarm", "never" if p.alarm_from is None else f"from {p.alarm_from:.6g}")]
     costs = [(r.truth, r.decision, r.count, r.cost_each, figure(r.cost_per_1000, r.low, r.high, r.note))
              for r in decision_impact(s.preds, s.actions).itertuples()]

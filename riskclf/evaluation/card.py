@@ -18,7 +18,7 @@ from .certificate import Certificate, describe_bound
 from .intervals import format_figure, rate_figure
 from .robustness import CORRUPTIONS, describe_losses
 
-# %% ../../nbs/49_evaluation.card.ipynb #9b374331
+# %% ../../nbs/49_evaluation.card.ipynb #d750f968
 CARD_FACTS = {
     "name": "name of the model",
     "license": "identifier of the licence, such as apache-2.0, or 'unknown' when whoever trained it has not said",
@@ -45,7 +45,8 @@ FIGURE_WORDS = {
     "auroc": "chance that a random unsafe item scores above a random safe one; 0.5 is guessing",
     "auroc_ovr": "the same for each class against the rest, averaged",
     "auprc": "precision averaged over all thresholds; guessing gives the share of unsafe items",
-    "ece": "expected calibration error: mean distance between stated probability and observed share; 0 is honest",
+    "ece": "expected calibration error: mean distance between stated probability and observed share; an honest model "
+           "reads more than 0 by chance, so the interval begins that much lower",
     "brier": "mean squared error of the stated probabilities; 0 is best",
     "miss_rate": "share of unsafe items that were cleared",
     "false_alarm_rate": "share of safe items that raised an alarm",
