@@ -322,12 +322,14 @@ def _site_card(b, preds, policy, made):
     texts = {"metrics.json": metrics, "card.json": facts}
     return card, reports | {k: json.dumps(json_values(v), indent=1) for k, v in texts.items()}, []
 
-# %% ../nbs/79d_certifying.ipynb #33740e13
+# %% ../nbs/79d_certifying.ipynb #886e0131
 def _policy_result(policy, table, rates, where, lines=(), more=(), broken=()):
     "What a policy came to"
     band = [] if table is None else ["what every threshold can prove, all at once:",
                                      _thin(table).round(4).to_string(index=False)]
-    proof = repr(policy.certificate) if policy.certificate else "no certificate: nothing is cleared"
+    low = policy.clear_below
+    none = "nothing is cleared" if low is None else f"what is cleared below {low:.6g} is not certified"
+    proof = repr(policy.certificate) if policy.certificate else f"no certificate: {none}"
     text = join_lines(band, repr(policy), proof, list(lines), [f"note: {n}" for n in policy.notes],
                       [f"not proven: {b}" for b in broken], f"written to {where}")
     found = dict(policy=policy.to_dict(), rates=rates, written=where, further_certificates=list(more),

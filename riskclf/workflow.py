@@ -249,17 +249,17 @@ def _train(p, out, wish, settings, changes, resume, overwrite, unit, max_miss_ra
         lines, estimate = _estimate(p, recipe, cache, out, max_miss_rate, unit, seed, changes)
     return made, lines, estimate
 
-# %% ../nbs/80_workflow.ipynb #a8c88743
+# %% ../nbs/80_workflow.ipynb #5438ee9f
 def _figures(metrics):
     "The figures of an evaluation as lines"
-    names = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc", "ece", "miss_rate", "false_alarm_rate",
-             "review_rate")
+    names = ("unit_miss_rate", "unit_false_alarm_rate", "accuracy", "balanced_accuracy", "macro_f1", "auroc",
+             "auprc", "ece", "miss_rate", "false_alarm_rate", "review_rate")
     shown = [(n, metrics[n]) for n in names if isinstance(metrics.get(n), dict)]
     def one(f):
         if f["value"] is None: return f"cannot be estimated: {f.get('note', '')}"
         span = "" if f["low"] is None else f"  [{f['low']:.3f}, {f['high']:.3f}]"
         return f"{f['value']:.3f}{span}{'  ' + f['note'] if f.get('note') else ''}"
-    return [f"{n.replace('_', ' '):18} {one(f)}" for n, f in shown] + [f"alert: {a}" for a in metrics.get("alerts", [])]
+    return [f"{n.replace('_', ' '):21} {one(f)}" for n, f in shown] + [f"alert: {a}" for a in metrics.get("alerts", [])]
 
 def _by_condition(preds, df, bundle, conditions, out):
     "Lines on the figures for every condition, written to conditions.csv, and the gaps as JSON values"

@@ -53,10 +53,6 @@ FIGURE_WORDS = {
     "review_rate": "share of all items that went to a person",
 }
 CARD_METRICS = tuple(FIGURE_WORDS)
-UNIT_WORDS = {  # not in every evaluation; first where they are, for a certificate bounds nothing else
-    "unit_miss_rate": "share of unsafe units that were cleared, counted as a certificate counts",
-    "unit_false_alarm_rate": "share of safe units that raised an alarm, counted as a certificate counts",
-}
 _PLACEHOLDER = re.compile(r"\b(todo|tbd|fixme|lorem ipsum|xxx+)\b|more information needed|\{\{|\[insert", re.I)
 
 def check_fields(
@@ -179,8 +175,7 @@ def _further_text(metrics):
 
 def _proof_text(made, head, more=""):
     "The bounds, how sure all of them are together, which look it was; a warning first where that was one too many"
-    rank, looks, joint = made.ledger["rank"], made.ledger["looks"], made.joint["statement"]
-    items = "calibration items"
+    items, rank, looks, joint = "calibration items", made.ledger["rank"], made.ledger["looks"], made.joint["statement"]
     warning = "" if not made.ledger["overdrawn"] else (
         f"**The bounds below do not hold as stated: these {items} were looked at {rank} times, {looks} planned. Do not "
         f"rely on them; certify again on fresh items.**\n\n")
@@ -207,6 +202,11 @@ def _policy_text(metrics, facts):
             + (f"\n\nNotes: {notes}." if notes else ""))
 
 # %% ../../nbs/49_evaluation.card.ipynb #7ac5d7ba
+UNIT_WORDS = {  # not in every evaluation; first where they are, for a certificate bounds nothing else
+    "unit_miss_rate": "share of unsafe units that were cleared, counted as a certificate counts",
+    "unit_false_alarm_rate": "share of safe units that raised an alarm, counted as a certificate counts",
+}
+
 def _metrics_text(metrics):
     rows = [(name.replace("_", " "), format_figure(metrics[name]), words)
             for name, words in (UNIT_WORDS | FIGURE_WORDS).items() if name in metrics]

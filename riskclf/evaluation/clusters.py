@@ -231,7 +231,7 @@ def _neighbour_table(items, rows, near, train):
     shown = [c for c in ("path", "start_s", "end_s") if c in train]
     return out.assign(**{c: train[c].to_numpy()[rows.ravel()] for c in shown})
 
-# %% ../../nbs/45c_evaluation.clusters.ipynb #6a6d8793
+# %% ../../nbs/45c_evaluation.clusters.ipynb #47a94d87
 def _by_cost(table):
     "Clusters numbered from 1 by what they cost, 0 for the scattered rest; dearest first, groups in turn"
     cost = table[table["cluster"] >= 0].groupby("cluster")["cost"].sum().sort_values(ascending=False, kind="stable")
@@ -286,8 +286,9 @@ def explain_misses(
                                   meaning=list(HINTS.values())), index=list(HINTS))
     table = _by_cost(table)
     rate = rate_figure(np.isin(np.arange(len(preds)), rows), preds.unsafe, preds.groups, nothing="no unsafe items")
-    what = "cleared" if actions is not None else "called safe, with nothing that clears them"
-    notes = [f"{len(table)} of {int(preds.unsafe.sum())} unsafe items were {what}: miss rate {format_figure(rate)}"]
+    what, share = (("cleared", "miss rate") if actions is not None else
+                   ("called safe, with nothing that clears them", "share called safe"))  # no miss, for none was cleared
+    notes = [f"{len(table)} of {int(preds.unsafe.sum())} unsafe items were {what}: {share} {format_figure(rate)}"]
     if not seen.all(): notes.append(f"{(~seen).sum()} misses have no features: nothing is said about them")
     return Misses(table, _cluster_table(table, df), hints, neighbours, rate, [*notes, clusters.note])
 

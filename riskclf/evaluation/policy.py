@@ -112,7 +112,7 @@ def cheapest_cut(
     missed, false = np.append(0, clear.cumsum())[below], alarm.sum() - np.append(0, alarm.cumsum())[below]
     return float(cuts[(missed + false).argmin()])
 
-# %% ../../nbs/43_evaluation.policy.ipynb #ccfb5cc1
+# %% ../../nbs/43_evaluation.policy.ipynb #93367b09
 def _thresholds(outcome, valid, mode):
     "(clear_below, alarm_from) that keep every bound of the certificate, and notes on what was chosen"
     bound = (lambda kind: None) if not outcome else outcome.certificate.bound
@@ -130,7 +130,7 @@ def _thresholds(outcome, valid, mode):
     if valid is None: cut = alarm
     elif right: cut = cheapest_cut(valid, cuts=[t for t in proven if t <= clear])
     else: cut = cheapest_cut(valid, alarm if false else -np.inf, clear)
-    return cut, cut, [*notes, "the thresholds cross: one cut keeps what was promised, nothing goes to review"]
+    return cut, cut, [*notes, "the thresholds cross: one cut keeps what was promised, there is no band between them"]
 
 # %% ../../nbs/43_evaluation.policy.ipynb #ead13481
 def _answer(calibration, valid, mode, method, look, wish):

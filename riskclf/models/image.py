@@ -6,7 +6,8 @@
 __all__ = ['ImageClassifier', 'attention', 'freeze', 'split_params', 'param_groups', 'model_config', 'save_model', 'load_model',
            'graph_module', 'to_openvino', 'export_graph']
 
-# %% ../../nbs/22_models.image.ipynb #db3bd8c8
+# %% ../../nbs/22_models.image.ipynb #54954594
+import io
 import os
 import tempfile
 import warnings
@@ -260,7 +261,7 @@ def _to_onnx(module, images, path, tolerance=1e-4):
         failed.append(f"the graph differs from torch by {difference:.2g}")
     raise InputError(f"{module.model.backbone.model_name} cannot be exported to ONNX: {'; then '.join(failed)}")
 
-# %% ../../nbs/22_models.image.ipynb #f5ce270c
+# %% ../../nbs/22_models.image.ipynb #2436b7f4
 def to_openvino(
     onnx_path, # an ONNX graph, str or Path
     xml_path, # file ending in .xml, the weights go beside it as .bin, str or Path
@@ -292,7 +293,8 @@ def export_graph(
         made = Path(tmp)/f"graph{path.suffix}"
         if path.suffix == ".pt":
             with warnings.catch_warnings(action="ignore"), torch.no_grad():
-                torch.jit.trace(module, images[:2]).save(str(made))
+                torch.jit.save(torch.jit.trace(module, images[:2]), buffer := io.BytesIO())
+            made.write_bytes(buffer.getvalue())  # torch itself ends the process when the disk is full
         else: _to_onnx(module, images, made.with_suffix(".onnx"))
         if path.suffix == ".xml":
             to_openvino(made.with_suffix(".onnx"), made)
