@@ -203,7 +203,7 @@ def _site_items(b, on, classes, column, by):
     preds.meta |= dict(independence="enforced", group_source=p.group_source)
     return preds, bins
 
-# %% ../nbs/79d_certifying.ipynb #20f0def7
+# %% ../nbs/79d_certifying.ipynb #b9ad57ed
 def _third(preds):
     "Items of about a third of the groups, chosen by hash, as valid; the others"
     other = np.array([int(sha256_bytes(f"valid {g}".encode())[:8], 16) % 3 == 0 for g in preds.groups])
@@ -231,6 +231,7 @@ def _site_answers(preds, valid, wish, kinds, bins, exploring):
         more.append(_prove_answers(preds, valid, kinds["max_error"], wish, levels))
     return policy, table, more
 
+# %% ../nbs/79d_certifying.ipynb #3d235d00
 def _keep_cut(policy, parent):
     "The policy with its parent's alarm-threshold, where it could only guess one and clears nothing above it"
     told = "the alarm threshold is not certified"
