@@ -45,7 +45,7 @@ def binomial_tail(
     rate, # true miss rate, in (0, 1); float, '1/20' or Fraction
 ) -> float: # in [0, 1], rounded once, at the end
     "Probability of at most `misses` among `n` units; `InputError` when `rate` is no rate"
-    rate = exact_rate(rate)
+    n, misses, rate = int(n), int(misses), exact_rate(rate)  # numpy's integers would overflow in silence
     check_rate("rate", rate)
     return sum(islice(_terms(n, rate), misses + 1))/rate.denominator**n
 
@@ -57,7 +57,7 @@ def allowed_misses(
     delta, # probability of being wrong that may be spent, in (0, 1); float, '1/20' or Fraction
 ) -> int: # from -1 to n - 1
     "The most misses among `n` units that still prove `max_rate`, -1 when none do; `InputError` when a rate is no rate"
-    rate, delta = exact_rate(max_rate), exact_rate(delta)
+    n, rate, delta = int(n), exact_rate(max_rate), exact_rate(delta)
     check_rate("max_rate", rate)
     check_rate("delta", delta)
     room, misses = delta*rate.denominator**n, -1
