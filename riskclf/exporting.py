@@ -149,13 +149,12 @@ def _section(record, about, parent_id):
     return "\n".join(f"- {line}" for line in lines)
 
 def _card(bundle, section, metrics, facts):
-    "The model card with the section on the export; measured anew where that is possible"
+    "The model card with the section on the export; measured anew, and where that cannot be, without any figure"
     from riskclf.evaluation.card import render_card
-    if facts is not None: text = render_card(metrics, facts)
-    else:
-        text = (bundle.path/"README.md").read_text(encoding="utf-8")
-        section += "\n- All other figures on this card were measured on the parent, not on this export."
-    head, mark, rest = text.partition("\n## ")
+    if facts is None:
+        return (f"# An export of another bundle\n\n## Export\n\n{section}\n- Nothing else was measured on this export. "
+                f"The card, the certificate and the reports of `{bundle.id}` are about that bundle: read them there.\n")
+    head, mark, rest = render_card(metrics, facts).partition("\n## ")
     return f"{head.rstrip()}\n\n## Export\n\n{section}\n{mark}{rest}"
 
 # %% ../nbs/79e_exporting.ipynb #4380be54

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..core import InputError, Predictions, sha256_file
 from ..data.images import ImageRecipe
-from .bundle import check_made_by, make_provenance
+from .bundle import OTHER_CARD, check_made_by, make_provenance
 from .format import amend, read_folder
 from .promises import save_promises
 from .runner import Runner, make_probes, probe_arrays
@@ -228,8 +228,8 @@ def with_graph(
     certificates=(), # more of them, on the same scores
     calibrator=None, # `Calibrator` fitted to this graph, or None
     outliers=None, # `Outliers` fitted on features of this graph, or None
-    card:str=None, # the model card, the parent's by default
-    reports=None, # file name below reports/ -> text or bytes, beside or instead of the parent's
+    card:str=None, # the model card; by default a few words, since the parent's is about another graph
+    reports=None, # file name below reports/ -> text or bytes; those of the parent are left out
     about:dict=None, # what was done, JSON values: goes into the provenance as `export`
     tolerance:float=1e-4, # largest difference of a probability on the probes
     overwrite:bool=False, # replace a bundle that stands at `out`
@@ -251,6 +251,8 @@ def with_graph(
     gone += ["calibration.csv", "certificates.json", "outliers.npz", "sbom.json"]
     def fill(folder):
         for name in gone: (folder/name).unlink(missing_ok=True)
+        shutil.rmtree(folder/"reports", ignore_errors=True)
+        (folder/"README.md").write_text(OTHER_CARD.format(old["id"]), encoding="utf-8")
         shutil.copytree(stage, folder, dirs_exist_ok=True)
         with contextlib.suppress(OSError): (folder/"openvino").rmdir()  # only if it is empty now
     with tempfile.TemporaryDirectory() as tmp:
