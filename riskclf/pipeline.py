@@ -31,6 +31,7 @@ from .evaluation.failures import decision_impact, find_failures, plot_failures
 from .evaluation.intervals import figure, rate_figure
 from .evaluation.labels import apply_label_review
 from .evaluation.metrics import evaluate_predictions, plot_confusion, plot_pr, plot_roc, plot_thresholds
+from .evaluation.policy import is_proven
 from .kinds import KINDS, find_kind, without_warnings
 from .windows import reduce_windows
 
@@ -212,7 +213,7 @@ def _unit_rate(preds, policy, kind, side, events):
     some, events = preds.take(mine), events[mine]
     rows = unit_rows(some, unit, side)
     fig = rate_figure(events[rows] if unit == "item" else np.isin(some.groups[rows], some.groups[events]))
-    proven = policy.certificate is not None and policy.certificate.bound(kind) is not None
+    proven = is_proven(policy.certificate, kind)
     return _noted(fig, _UNITS[unit] + ", not certified" * (not proven)) | dict(unit=unit)
 
 def _noted(fig, note): return fig | dict(note="; ".join(filter(None, [fig.get("note"), note])))

@@ -15,7 +15,7 @@ import pandas as pd
 
 from .core import InputError, Predictions
 from .evaluation.calibration import plot_reliability
-from .evaluation.card import CARD_METRICS, FIGURE_WORDS
+from .evaluation.card import CARD_METRICS, FIGURE_WORDS, UNIT_WORDS
 from .evaluation.certificate import describe_bound
 from .evaluation.checklist import read_place, unproven_misses
 from .evaluation.failures import decision_impact, spans_of
@@ -78,7 +78,9 @@ def short_section(
     if lost: proof = paragraph(f"No miss rate is proven for this model: {lost}.", _never_clears(s), kind="bad")
     if bounds and failed: proof += paragraph(f"The certificate does not verify: {failed[0]}.", kind="bad")
     elif bounds: proof += paragraph(f"Proven: {'; '.join(map(describe_bound, bounds))}.", kind="good")
-    measured = bullets([_rate_sentence(m["miss_rate"], "Unsafe items that were cleared (misses)"),
+    units = dict(zip(UNIT_WORDS, ("Unsafe units that were cleared", "Safe units that raised an alarm")))
+    measured = bullets([*(_rate_sentence(m[k], what) for k, what in units.items() if k in m),
+                        _rate_sentence(m["miss_rate"], "Unsafe items that were cleared (misses)"),
                         _rate_sentence(m["false_alarm_rate"], "Safe items that raised an alarm (false alarms)"),
                         _rate_sentence(m["review_rate"], "Items that went to a person")])
     about = paragraph(f"Measured on {m['n']} labelled items in {m['n_groups']} groups.", s.judged.get("why", ""),
@@ -163,7 +165,8 @@ def figures_section(
 ) -> str: # HTML
     "Every figure with its interval, and what it means"
     m = s.metrics
-    rows = [(n.replace("_", " "), m[n], FIGURE_WORDS[n]) for n in CARD_METRICS]
+    words = {n: UNIT_WORDS[n] for n in UNIT_WORDS if n in m} | {n: FIGURE_WORDS[n] for n in CARD_METRICS}
+    rows = [(n.replace("_", " "), m[n], told) for n, told in words.items()]
     classes = [(name, f["precision"], f["recall"], f["f1"], f["support"]) for name, f in m["per_class"].items()]
     text = (f"Each figure is followed by the interval in which it lies with {m['level']:.0%} confidence. Items of "
             "one group resemble each other, so intervals count groups, not items; a figure that rests on fewer "
