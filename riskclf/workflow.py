@@ -297,7 +297,7 @@ def evaluate(
     from riskclf.deployment.bundle import load
     from riskclf.deployment.runtime import find_seen
     from riskclf.misses import keep_features, page_of_misses
-    from riskclf.pipeline import report, score_items, take_actions
+    from riskclf.pipeline import report, score_items, take_actions, without_proof
     b = load(bundle)
     p = labelled_data(b, data, classes, column)
     seen = find_seen(b, p.df)
@@ -317,17 +317,11 @@ def evaluate(
     missed, about = page_of_misses(b, preds, actions, p, seen, out, neighbours, column, keep)
     found |= about
     metrics |= dict(bundle_id=b.id, seen=sum(map(bool, seen)), notes=notes, **found)
-    if b.unproven: metrics |= _without_proof(metrics)
+    if b.unproven: metrics |= without_proof(metrics)
     write_json(Path(out)/"metrics.json", metrics)
     text = join_lines(f"{len(preds)} items in {metrics['n_groups']} groups", [f"note: {n}" for n in notes],
                   _figures(metrics), more, missed, f"written to {out}")
     return Result(metrics, text, left_out(p) if strict else [])
-
-def _without_proof(metrics):
-    "What the figures of a runtime say that is not the certified one"
-    def marked(fig): return fig | dict(note=fig["note"].removesuffix(", not certified") + ", not certified")
-    found = {k: marked(f) for k, f in metrics.items() if k.startswith("unit_") and f["value"] is not None}
-    return found | dict(certificate=None, further_certificates=[])
 
 # %% ../nbs/80_workflow.ipynb #1036f400
 def predict(
