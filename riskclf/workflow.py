@@ -31,7 +31,7 @@ def _estimate(prepared, recipe, cache, out, max_miss_rate, unit, seed, changes):
     return [found["statement"], f"to use it, without a certificate: riskclf predict {shlex.quote(f'{out}/bundle')} "
                                 f"--threshold {found['threshold']:.6g} PATH"], found
 
-# %% ../nbs/80_workflow.ipynb #7fe265bc
+# %% ../nbs/80_workflow.ipynb #9a613d8e
 def train(
     data, # folder of class folders, folder with manifest.csv, or a CSV or parquet file
     *,
@@ -53,7 +53,7 @@ def train(
     lr:float=None, # learning rate, the recipe's by default
     batch_size:int=None, # items a step, the recipe's by default
     augment:str=None, # augmentation preset, the recipe's by default
-    int8:bool=False, # decide in 8 bits, faster on processors with VNNI; rounded before the one proof; pictures only
+    int8:bool=False, # decide in 8-bit arithmetic, faster with VNNI: the graph is rounded before the one proof; pictures only
     max_stray:float=0.1, # int8: layers stay in float32 until scores of valid items stray less than this, above 0
     max_miss_rate:float=0.05, # largest share of unsafe units cleared, in (0, 1)
     max_false_alarm_rate:float=None, # largest share of safe units with an alarm, in (0, 1); not promised by default
