@@ -264,7 +264,7 @@ def _write_script(bundle, folder, runner, policy, more, calibration, about):
     write_json(folder/"bundle.json", document | dict(id=hash_json(document)))
     return hash_json(document)
 
-# %% ../nbs/79e_exporting.ipynb #07e36b9d
+# %% ../nbs/79e_exporting.ipynb #432facdb
 def _open(path, to, int8, data, out, max_changed):
     "The parent, after everything that can be wrong with the wish was looked at"
     from riskclf.deployment.bundle import load
@@ -281,8 +281,8 @@ def _open(path, to, int8, data, out, max_changed):
         raise InputError("this machine does not compute what the bundle promises (its probes differ by "
                          f"{bundle.machine.difference:.2g}): export it where it does")
     if data is None and _precision(bundle) != "fp32":
-        raise InputError("the bundle decides in int8, and in float32 it is another model, of which everything has to be "
-                         "measured anew: give the data that it was made from with --data")
+        raise InputError("the bundle decides in int8, and in float32 it is another model, of which everything has to "
+                         "be measured anew: give the data that it was made from with --data")
     return bundle
 
 def _words(record, about, fails, out):
@@ -326,13 +326,13 @@ def _write(bundle, out, runner, policy, more, record, about, items, after, work)
     return with_graph(bundle.path, out, runner.path, policy, calibration, more, calibrator, check,
                       _card(bundle, section, metrics, facts), reports, about)
 
-# %% ../nbs/79e_exporting.ipynb #861f51b7
+# %% ../nbs/79e_exporting.ipynb #d913502f
 def export(
     bundle, # folder of a bundle
     *,
     to:str, # 'openvino' or 'onnx': the runtime that decides; 'torchscript': a file for programs with torch
     out:str, # folder for the export, a bundle of its own
-    int8:bool=False, # arithmetic in 8 bits, faster on processors with VNNI; without it float32, from the weights if need be
+    int8:bool=False, # arithmetic in 8 bits, faster with VNNI; without it float32, from the weights if need be
     data:str=None, # the labelled data that the bundle was made from; without it nothing can be proven again
     max_changed:float=0.005, # largest share of calibration items that may be decided otherwise, in [0, 1]
     max_stray:float=0.1, # int8: layers stay in float32 until scores of valid items stray less than this, above 0

@@ -256,7 +256,7 @@ def remark_choices(
     text = CHOSEN if judged == "valid" else "thresholds were set on these items"
     return metrics | {k: remark(metrics[k], text) for k in chosen}
 
-# %% ../nbs/79_packing.ipynb #a0a2bd0d
+# %% ../nbs/79_packing.ipynb #3b7aa162
 def card_facts(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
@@ -286,7 +286,7 @@ def card_facts(
                   independence=preds.meta["independence"] if split != "valid" else _CHOSEN_ONLY, counts=counts),
         model=dict(learnt.kind.about(model), weights_hash=weight_hash(model), input=learnt.kind.input(learnt.recipe),
                    parameters=sum(p.numel() for p in model.parameters()), outliers=outliers,
-                   precision=runner.facts["precision"], **({} if int8 is None else dict(int8=int8))),
+                   precision=runner.facts["precision"], **({"int8": int8} if int8 else {})),
         task=learnt.kind.task,
         training={k: v for k, v in settings.items() if v is not None} | dict(
             epochs_run=r["epochs"], best_epoch=r["best_epoch"], chosen_by=f"{r['metric']} on valid"),
@@ -327,7 +327,7 @@ def _outlier_check(prepared, learnt, runner, preds, keep=None):
         f"{learnt.kind.what} unlike the training data go to review; of those like it about "
         f"{check.about['expected']:.1%} are expected to, on {preds.frame['split'].iloc[0]} {format_figure(rate)} do")
 
-# %% ../nbs/79_packing.ipynb #f2410802
+# %% ../nbs/79_packing.ipynb #2114ccfb
 def pack(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
@@ -364,7 +364,7 @@ def pack(
         seen=prepared.df[["sha256", "phash", "split"]], probes=probes, probe_probs=expected if onnx else None,
         outliers=check, sbom=sbom,
         card=render_card(metrics, facts), reports=_reports(out/"evaluation", facts),
-        provenance=dict(data_hash=data_hash(prepared.df), settings=settings, **({} if int8 is None else dict(int8=int8)),
+        provenance=dict(data_hash=data_hash(prepared.df), settings=settings, **({"int8": int8} if int8 else {}),
                         training={k: learnt.report[k] for k in ("epochs", "seconds")}), overwrite=overwrite)
     shutil.rmtree(out/"graph")
     learnt.history.to_csv(out/"history.csv")
@@ -374,6 +374,7 @@ def pack(
     return Packed(bundle_id, certificate and certificate.to_dict(), policy and policy.to_dict(), metrics,
                   _words(policy, judged, out, more), broken + not_int8, int8)
 
+# %% ../nbs/79_packing.ipynb #ec2e7a7e
 def _int8_told(int8):
     "How a graph in int8 came about, or why there is none; and the promise that was not kept then"
     if int8 is None: return None, []

@@ -31,7 +31,7 @@ def _estimate(prepared, recipe, cache, out, max_miss_rate, unit, seed, changes):
     return [found["statement"], f"to use it, without a certificate: riskclf predict {shlex.quote(f'{out}/bundle')} "
                                 f"--threshold {found['threshold']:.6g} PATH"], found
 
-# %% ../nbs/80_workflow.ipynb #9a613d8e
+# %% ../nbs/80_workflow.ipynb #1290bd1f
 def train(
     data, # folder of class folders, folder with manifest.csv, or a CSV or parquet file
     *,
@@ -53,7 +53,7 @@ def train(
     lr:float=None, # learning rate, the recipe's by default
     batch_size:int=None, # items a step, the recipe's by default
     augment:str=None, # augmentation preset, the recipe's by default
-    int8:bool=False, # decide in 8-bit arithmetic, faster with VNNI: the graph is rounded before the one proof; pictures only
+    int8:bool=False, # decide in 8-bit arithmetic, faster with VNNI: rounded before the one proof; pictures only
     max_stray:float=0.1, # int8: layers stay in float32 until scores of valid items stray less than this, above 0
     max_miss_rate:float=0.05, # largest share of unsafe units cleared, in (0, 1)
     max_false_alarm_rate:float=None, # largest share of safe units with an alarm, in (0, 1); not promised by default
@@ -92,7 +92,7 @@ def train(
     return _trained(p, out, strict, plan, *_train(p, out, wish, certify, settings, changes, resume, overwrite,
                     cache or cache_folder()/"features", data, milestones, max_stray if int8 else None))
 
-# %% ../nbs/80_workflow.ipynb #d9064c2a
+# %% ../nbs/80_workflow.ipynb #84df2740
 def _recipe_split(recipe, certify):
     "The shares that a recipe asks for"
     from riskclf.pipeline import read_recipe, without_warnings
@@ -136,8 +136,9 @@ def _train(p, out, wish, certify, settings, changes, resume, overwrite, cache, d
     (out/"estimate.json").unlink(missing_ok=True)
     if p.scale.has_alarm and made.certificate is None and learnt.report["cached"] and learnt.kind.task == "image":
         lines, estimate = _estimate(p, recipe, cache, out, wish["max_miss_rate"], wish["unit"], seed, changes)
-        if made.int8 and "failed" not in made.int8: lines.append("note: the estimate is about scores in float32, and those "
-                                                                 f"in 8 bits stray by {made.int8['stray']:.1%}")
+        if made.int8 and "failed" not in made.int8:
+            lines.append("note: the estimate is about scores in float32, and those in 8 bits stray by "
+                         f"{made.int8['stray']:.1%}")
     return made, lines, estimate
 
 # %% ../nbs/80_workflow.ipynb #5438ee9f

@@ -138,13 +138,13 @@ def _put_report(folder, name, content):
     elif Path(content).is_dir(): shutil.copytree(content, target)
     else: shutil.copyfile(content, target)
 
-# %% ../../nbs/70_deployment.bundle.ipynb #c4dc832c
+# %% ../../nbs/70_deployment.bundle.ipynb #ba43876c
 def write_bundle(
     path, # folder to make, str or Path
     scale:RiskScale, # the classes
     recipe, # how a file becomes the graph's input, `ImageRecipe` or `VideoRecipe`
     onnx_path, # graph: `images` uint8 (n, ...) or `sequence` float32 (n, t, D) -> `probs` float32 (n, C), str or Path
-    openvino=True, # the .xml of a graph, its .bin beside it, alone where `onnx_path` is None; True converts, False: none
+    openvino=True, # the .xml of a graph, its .bin beside it, alone if `onnx_path` is None; True converts, False: none
     runtime:str="openvino", # that makes the decisions: 'openvino' or 'onnxruntime'
     weights=None, # name -> array, or a .safetensors file
     calibrator=None, # `Calibrator`, or None to report probabilities as they are
@@ -166,7 +166,7 @@ def write_bundle(
 ) -> str: # the bundle's id
     "Write a bundle, whole or not at all; `InputError` when graphs disagree or the target exists"
     task = "video" if isinstance(recipe, VideoRecipe) else "image"
-    if onnx_path is None and openvino in (True, False): raise InputError("a bundle needs a graph: name an .onnx or .xml")
+    if onnx_path is None and isinstance(openvino, bool): raise InputError("a bundle needs a graph, .onnx or .xml")
     document = dict(parent=None, task=task, scale=scale.to_dict(), recipe=recipe.to_dict(),
                     runtime=dict(name=runtime if openvino else "onnxruntime", precision="fp32", graphs={}),
                     calibrator=None if calibrator is None else calibrator.to_dict(),

@@ -359,7 +359,7 @@ def make_clip_probes(
         for k in range(num_frames): out[i, k] = np.roll(patches, (k*(1 + 3*i), k*(i + 1)), (0, 1))
     return out
 
-# %% ../../nbs/69e_deployment.runner.ipynb #809dbcda
+# %% ../../nbs/69e_deployment.runner.ipynb #d09015cb
 def _video_bytes(frames, fps):
     "A short video in memory"
     import av
@@ -392,7 +392,7 @@ def probe_arrays(
 
 def agreed_probes(
     inputs:np.ndarray, # as in `probe_arrays`
-    said:dict, # runtime -> dict with `probs` and perhaps `features`: what its graph says of them, the certified one first
+    said:dict, # runtime -> what its graph says of them, `probs` and perhaps `features`; the certified one first
     recipe, # `ImageRecipe` or `VideoRecipe`
     precision:str, # of the graphs; features are kept where it is not 'fp32'
     reference=None, # probabilities that each must give, float (n, C); those of the first graph by default
