@@ -6,7 +6,7 @@
 __all__ = ['TimelineRule', 'FoundEvent', 'Moment', 'TimelineState', 'Timeline', 'join_spans', 'timeline_of', 'read_timelines',
            'rule_of', 'plot_timeline']
 
-# %% ../../nbs/46c_evaluation.timeline.ipynb #677ed9c7
+# %% ../../nbs/46c_evaluation.timeline.ipynb #68d407bb
 from collections import deque
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 from fastcore.basics import patch
 
 from ..core import InputError, Predictions, RiskScale, risk_score, severity
-from .events import smooth_windows
+from .events import smooth_windows, touches
 
 # %% ../../nbs/46c_evaluation.timeline.ipynb #623b40c8
 class TimelineRule:
@@ -223,7 +223,7 @@ def join_spans(
         else: out.append((a, b))
     return out
 
-# %% ../../nbs/46c_evaluation.timeline.ipynb #5ee58563
+# %% ../../nbs/46c_evaluation.timeline.ipynb #e232bae8
 def timeline_of(
     windows, # in order of time: dicts with start_s, end_s, probs ({class: p}, or float (C,); empty: not judged)
     rule:TimelineRule, # how scores become events
@@ -253,11 +253,13 @@ def read_timelines(
     times, items, out = frame[["start_s", "end_s"]].to_numpy(dtype=np.float64).tolist(), frame["item"].to_numpy(str), {}
     names, first = np.unique(items, return_index=True)
     for name, low, high in zip(names.tolist(), first, [*first[1:], len(items)]):
-        windows = (dict(start_s=s, end_s=e, probs=p) for (s, e), p in zip(times[low:high], probs[low:high]))
+        gone = touches(*zip(*times[low:high]), preds.meta.get("gaps", {}).get(name, ()))
+        windows = (dict(start_s=s, end_s=e, probs=None if lost else p)
+                   for (s, e), p, lost in zip(times[low:high], probs[low:high], gone))
         out[name] = timeline_of(windows, rule, preds.scale, (lengths or {}).get(name))
     return out
 
-# %% ../../nbs/46c_evaluation.timeline.ipynb #1ac53721
+# %% ../../nbs/46c_evaluation.timeline.ipynb #e874acec
 def _void(certificate, rule, length_s, hop_s):
     "Why a certificate does not hold for the windows at hand, None if it does"
     if certificate is None: return "there is no certificate: no window is cleared"
@@ -273,7 +275,7 @@ def rule_of(
     policy, # `Policy`, with the certificate of `certify_events` if windows are to be cleared
     length_s:float=None, # length of the windows at hand, in seconds, checked against the certificate
     hop_s:float=None, # from the start of one window to the next, in seconds, checked too
-    **settings, # other settings of `TimelineRule`; smooth and gap_s are those of the certificate by default
+    **settings, # other settings of `TimelineRule`, None for the default; of smooth and gap_s that of the certificate
 ) -> TimelineRule: # with a note where nothing is cleared, or nothing was proven
     "The rule that a policy asks for: an event begins at its alarm threshold, clear is what its certificate covers"
     certificate = policy.certificate
@@ -281,7 +283,7 @@ def rule_of(
     known = {k: about[k] for k in ("smooth", "gap_s") if about.get(k) is not None}
     on, notes = policy.alarm_from, []
     if on is None: on, notes = 0.5, ["the policy raises no alarm: an event begins at 0.5"]
-    rule = TimelineRule(**(dict(on=on) | known | settings))
+    rule = TimelineRule(**(dict(on=on) | known | {k: v for k, v in settings.items() if v is not None}))
     if policy.mode in ("manual", "argmax"): notes.append("the thresholds are not certified")
     elif (why := _void(certificate, rule, length_s, hop_s)):
         return TimelineRule(**rule.to_dict() | dict(notes=[*notes, why]))
