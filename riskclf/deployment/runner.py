@@ -87,7 +87,7 @@ class Runner:
         def load(data): return _load_pixels(self.recipe, data)
         yield from in_order(stream_batches(sources, load, models, batch_size, timeout_s), sources)
 
-# %% ../../nbs/69e_deployment.runner.ipynb #04a661bd
+# %% ../../nbs/69e_deployment.runner.ipynb #0e170a8f
 class _Reader:
     "A thread that reads sources one after the other into a queue"
     def __init__(self, sources, opened, ahead):
@@ -129,6 +129,7 @@ class _Reader:
             self.left = self.is_late(timeout_s)
             return self.left
 
+# %% ../../nbs/69e_deployment.runner.ipynb #c02bd313
 def read_ahead(
     sources, # iterable of `Source`
     opened, # source.data and a report to fill -> iterable of (time in seconds, array), one a frame; may raise

@@ -20,7 +20,7 @@ from .engine import Source, find_sources, in_order
 from .results import open_results, result_row
 from ..windows import reduce_windows
 
-# %% ../../nbs/71_deployment.runtime.ipynb #9993b475
+# %% ../../nbs/71_deployment.runtime.ipynb #60480279
 def frame_sources(
     df, # DataFrame with item, path, and for a stretch of a video start_s and end_s
     task:str="image", # 'image' or 'video'
@@ -80,6 +80,7 @@ def predict_frame(
     made = Predictions(frame.assign(**columns), scale, meta | {"failed": failed})
     return made if windows or runner.task == "image" else reduce_recordings(bundle, made)
 
+# %% ../../nbs/71_deployment.runtime.ipynb #94b27b07
 def reduce_recordings(
     model, # `Bundle`, or a runner while there is none
     windows:Predictions, # a row a window, of videos

@@ -140,7 +140,7 @@ def standard_use(
         "Being the only safeguard where a missed item can hurt someone.",
         "Identifying people, or judging them."])
 
-# %% ../../nbs/49_evaluation.card.ipynb #83b963dd
+# %% ../../nbs/49_evaluation.card.ipynb #2a65c73a
 def markdown_table(
     head, # names of the columns
     rows, # one list of values a row
@@ -195,6 +195,10 @@ def _policy_text(metrics, facts):
         first, last, low, high = (f"{clips[k]:.3g} s" for k in ("shortest_s", "longest_s", "from_s", "to_s"))
         more = (f"\n\nIt was issued for clips of {first} to {last}. It is void for videos shorter than {low} or "
                 f"longer than {high}, and for the windows of recordings: nothing is cleared there.")
+    if (of := made.content.get("windows")):
+        more = ("\n\nIt is about events of recordings, not about items: an event is missed when the mean over the last "
+                f"{of['smooth']} windows of {of['length_s']:.3g} s stays below the threshold from its begin to its end. "
+                "For other windows, and for the mean over another number of them, it is void.")
     return (_proof_text(made, f"Certificate `{made.id}`", more) + "\n\nIt is about new items drawn like those it was "
             "made from, this model, preprocessing and runtime; nothing else. "
             + "It counts as `unit miss rate` in the table above does. " * ("unit_miss_rate" in metrics)

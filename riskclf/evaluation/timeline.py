@@ -223,16 +223,17 @@ def join_spans(
         else: out.append((a, b))
     return out
 
-# %% ../../nbs/46c_evaluation.timeline.ipynb #e232bae8
+# %% ../../nbs/46c_evaluation.timeline.ipynb #08f458c3
 def timeline_of(
     windows, # in order of time: dicts with start_s, end_s, probs ({class: p}, or float (C,); empty: not judged)
     rule:TimelineRule, # how scores become events
     scale:RiskScale, # the classes
     end_s:float=None, # length of the recording in seconds, so that a missing end is noticed
     stopped:str=None, # why it was not judged to its end, where nobody knows its length; None when it was
+    begin_s:float=0., # where it begins, such as a stretch of a film does, in seconds
 ) -> Timeline:
     "The story of one recording; `InputError` as in `TimelineState.add`"
-    state, moments = TimelineState(rule, scale), []
+    state, moments = TimelineState(rule, scale, begin_s), []
     for w in windows:
         probs = w["probs"] if w.get("raw") is None else w["raw"]
         if isinstance(probs, dict): probs = [probs[n] for n in scale.names] if probs else None
@@ -244,7 +245,7 @@ def timeline_of(
 def read_timelines(
     preds:Predictions, # windows of recordings: `item` the recording, `window`, `start_s`, `end_s`
     rule:TimelineRule, # how scores become events
-    lengths=None, # dict of recording to its length in seconds, where known
+    lengths=None, # dict of recording to its length in seconds, or (begin, end) of a stretch, where known
 ) -> dict: # recording to `Timeline`
     "The story of each recording; `InputError` when the predictions have no times"
     smooth_windows(preds.take([]), rule.smooth, rule.gap_s)
@@ -256,7 +257,8 @@ def read_timelines(
         gone = touches(*zip(*times[low:high]), preds.meta.get("gaps", {}).get(name, ()))
         windows = (dict(start_s=s, end_s=e, probs=None if lost else p)
                    for (s, e), p, lost in zip(times[low:high], probs[low:high], gone))
-        out[name] = timeline_of(windows, rule, preds.scale, (lengths or {}).get(name))
+        begin, end = np.append(0., (lengths or {}).get(name, np.inf))[-2:].tolist()
+        out[name] = timeline_of(windows, rule, preds.scale, end if np.isfinite(end) else None, begin_s=begin)
     return out
 
 # %% ../../nbs/46c_evaluation.timeline.ipynb #e874acec
