@@ -41,14 +41,16 @@ def _event_table(timelines, events, actions):
     found = table.iloc[order]
     return found.assign(delay_s=found["delay_s"].where(np.isfinite(found["delay_s"]))).drop(columns="safe")
 
-# %% ../nbs/79g_detecting.ipynb #fcb72ed9
+# %% ../nbs/79g_detecting.ipynb #f9592f9f
 _LINES = {"miss_rate": "events cleared", "unit_miss_rate": "the same, by unit", "recall": "events announced",
           "precision": "announced and right", "false_alarms_per_hour": "false alarms/hour", "delay_s": "half known in s",
           "delay_90_s": "90% known in s", "alarm_share": "quiet time alarmed", "unjudged_share": "time not judged",
+          "clear_share": "windows cleared",
           "unit_false_alarm_rate": "safe, with alarm"}
 
 def _event_figures(b, found, timelines, events, actions, rule, match):
     "The figures of the desk, and the rates that a certificate is about"
+    from riskclf.data.sequences import is_whole
     from riskclf.evaluation.detection import score_events
     from riskclf.evaluation.events import certified_windows
     from riskclf.evaluation.intervals import rate_figure
@@ -62,6 +64,9 @@ def _event_figures(b, found, timelines, events, actions, rule, match):
     metrics |= unit_metrics(events, b.policy, actions)
     if b.unproven or rule.clear_below is None or not certified_windows(b.policy): metrics |= without_proof(metrics)
     if events.unsafe.all(): metrics.pop("unit_false_alarm_rate", None)
+    clear = [(m.action == "clear" and is_whole(b.recipe.clip, m.start_s, m.end_s), groups[name])
+             for name, t in timelines.items() for m in t.moments]
+    metrics["clear_share"] = rate_figure([c for c, _ in clear], groups=[g for _, g in clear])
     return metrics | score_events(timelines, truth, groups, match)
 
 def plot_recordings(
