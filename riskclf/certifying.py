@@ -373,7 +373,7 @@ def _thin(table, most=12):
     useful = table[table["max_rate"] <= 0.5] if (table["max_rate"] <= 0.5).any() else table
     return useful.iloc[::-(-len(useful)//most)]
 
-# %% ../nbs/79d_certifying.ipynb #0721a0dc
+# %% ../nbs/79d_certifying.ipynb #39361425
 def certify(
     source, # predictions of any model (.csv or .parquet), or a bundle
     on:str=None, # labelled data of a site: the bundle is certified on it, without training
@@ -423,6 +423,8 @@ def certify(
             "answers" if max_error is not None else "policy.json")
     check_place(source, out := str(out or f"{source}.{kind}"), wish["ledger"], kind)
     items = calibration, valid = _read(source, scale)
+    if not events and "window" in calibration.frame:
+        raise InputError(f"{source} holds windows: certify events in them with --events FILE, or give a row an item")
     if events: return _certify_windows(calibration, load_predictions(source, scale), events, out, wish, smooth, gap_s)
     if by is not None: made = _certify_conditions(*items, by, wish, out)
     elif gamma is not None: made = _certify_shift(*items, gamma, wish, out)

@@ -5,9 +5,7 @@
 # %% auto #0
 __all__ = ['COMMANDS', 'plot_recordings', 'evaluate_recordings']
 
-# %% ../nbs/79g_detecting.ipynb #d1ac2327
-from pathlib import Path
-
+# %% ../nbs/79g_detecting.ipynb #07902692
 import numpy as np
 
 from .commands import Result, join_lines, json_values, make_folder
@@ -41,9 +39,10 @@ def _event_table(timelines, events, actions):
     found = table.iloc[order]
     return found.assign(delay_s=found["delay_s"].where(np.isfinite(found["delay_s"]))).drop(columns="safe")
 
-# %% ../nbs/79g_detecting.ipynb #f9592f9f
+# %% ../nbs/79g_detecting.ipynb #0d068f87
 _LINES = {"miss_rate": "events cleared", "unit_miss_rate": "the same, by unit", "recall": "events announced",
-          "precision": "announced and right", "false_alarms_per_hour": "false alarms/hour", "delay_s": "half known in s",
+          "precision": "announced and right", "false_alarms_per_hour": "false alarms/hour",
+          "delay_s": "half known in s",
           "delay_90_s": "90% known in s", "alarm_share": "quiet time alarmed", "unjudged_share": "time not judged",
           "clear_share": "windows cleared",
           "unit_false_alarm_rate": "safe, with alarm"}
@@ -84,12 +83,12 @@ def plot_recordings(
         plot_timeline(timelines[name], sorted(spans), ax, title=name)
     return axes[:, 0]
 
-# %% ../nbs/79g_detecting.ipynb #9e935fbe
+# %% ../nbs/79g_detecting.ipynb #e21dc31f
 def evaluate_recordings(
     bundle, # folder of a bundle of videos with a policy
     data, # whole recordings: a folder of videos or with manifest.csv, a CSV or parquet file; labels are not needed
     *,
-    events:str, # CSV of all events in them: path or item, start_s, end_s, and if wanted event (a name), target (a class)
+    events:str, # CSV of all events in them: path or item, start_s, end_s; if wanted event (a name), target (a class)
     out:str, # folder for events.json, events.csv (missed ones first), timelines.png and windows.parquet
     classes:str=None, # more names of the classes in the table, 'calm,fight=brawl+riot'; those of training by default
     column:str=None, # other column names of the data, 'path=film,group=camera'
@@ -108,7 +107,7 @@ def evaluate_recordings(
     from riskclf.recordings import score_recordings
     if match not in MATCHES: raise InputError(f"match is {match!r}, wanted one of {', '.join(MATCHES)}")
     b, out = load(bundle), make_folder(out)
-    if b.task == "video" and b.policy is None: raise InputError("the bundle has no policy: no threshold begins an event")
+    if b.task == "video" and b.policy is None: raise InputError("the bundle has no policy: nothing begins an event")
     def rule_here(clip): return rule_of(b.policy, clip.window_s, clip.step/clip.fps, smooth=smooth, min_s=min_s)
     if b.task == "video": rule_here(b.recipe.clip)  # what is wrong with it is told before anything is scored
     found = score_recordings(b, data, events, classes, column, cache_folder()/"checks.jsonl", allow_seen)
@@ -122,7 +121,9 @@ def evaluate_recordings(
                     notes=notes)
     save_predictions(found.windows, out/"windows.parquet")
     table.to_csv(out/"events.csv", index=False)
-    plt.close(plot_recordings(timelines, table)[0].figure.savefig(out/"timelines.png", dpi=100) or "all")
+    drawn = plot_recordings(timelines, table)[0].figure
+    drawn.savefig(out/"timelines.png", dpi=100)
+    plt.close(drawn)
     write_json(out/"events.json", json_values(metrics))
     return Result(json_values(metrics), _events_text(metrics, table, rule, out), [])
 

@@ -195,7 +195,7 @@ def _save_pictures(preds, policy, calibrator, failures, out):
         if not len(failures) or not (failures["kind"] == kind).any(): continue
         _save(lambda kind=kind: plot_failures(failures, kind), out/f"{kind.replace(' ', '_')}.jpg")
 
-# %% ../nbs/78_pipeline.ipynb #6837ae15
+# %% ../nbs/78_pipeline.ipynb #5bf64d12
 _UNITS = dict(item="one item a group", event="one event a group", all="a group counts once, by its worst item")
 
 def unit_metrics(
@@ -212,7 +212,7 @@ def _unit_rate(preds, policy, kind, side, events):
     mine, unit = (preds.targets >= 0) & (preds.unsafe == (side == "unsafe")), policy.unit
     if not mine.any(): return figure(None, note=f"no {side} items")
     if unit == "event" and preds.meta.get("rows") != "events":
-        return figure(None, note="the unit is event, and these are items")
+        return figure(None, note="the unit is event, and these are items: evaluate-recordings counts events")
     some, events = preds.take(mine), events[mine]
     rows = unit_rows(some, unit, side)
     fig = rate_figure(events[rows] if unit != "all" else np.isin(some.groups[rows], some.groups[events]))

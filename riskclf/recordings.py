@@ -128,7 +128,7 @@ def place_events(
                              "the one ends and the other begins")
     return out.drop(columns="recording").sort_index()
 
-# %% ../nbs/78d_recordings.ipynb #b06527cc
+# %% ../nbs/78d_recordings.ipynb #77c127cd
 def read_recordings(
     data, # folder of videos or with manifest.csv, .csv or .parquet file, or one video; str or Path
     scale:RiskScale, # of the bundle
@@ -152,7 +152,8 @@ def read_recordings(
         df = pd.DataFrame(dict(path=[Path(f).as_posix() for f in found]))
     else:
         root, df = table.parent, _read_table(table)
-        if (lost := [c for c in columns.values() if c not in df]): raise InputError(f"{table} has no column {lost[0]!r}")
+        lost = [c for c in columns.values() if c not in df]
+        if lost: raise InputError(f"{table} has no column {lost[0]!r}")
         df = df.rename(columns={theirs: ours for ours, theirs in columns.items()})
     if "path" not in df: raise InputError(f"{table} has no column `path` (map it with --column path=NAME)")
     df = df[[c for c in df if c != "label" and not c.startswith("label_")]].assign(label=scale.names[0])
@@ -241,7 +242,7 @@ def find_events(
     if "end_s" not in windows.frame: return Recorded(windows, kept, {}, notes)  # who needs the times asks for them
     return Recorded(windows, kept, _spans(rows), [*_counted(windows, kept), *notes])
 
-# %% ../nbs/78d_recordings.ipynb #9a97ed48
+# %% ../nbs/78d_recordings.ipynb #6fb7756e
 class Proved(NamedTuple):
     "A policy with its certificate, the events it was proven on, the recordings they lie in, and notes for the user"
     policy:object
@@ -268,7 +269,8 @@ def check_events(
 
 def _account(windows, events):
     "A row a recording with events, unsafe where one of them is: whose account in the ledger is charged"
-    frame = windows.frame.drop_duplicates("item").drop(columns=["window", "start_s", "end_s", "target"], errors="ignore")
+    frame = windows.frame.drop_duplicates("item")
+    frame = frame.drop(columns=["window", "start_s", "end_s", "target"], errors="ignore")
     worst = {item: max(t, key=windows.scale.names.index) for item, t in events.groupby("item")["target"]}
     frame = frame[frame["item"].isin(worst)]
     return Predictions(frame.assign(target=frame["item"].map(worst)), windows.scale, windows.meta)
