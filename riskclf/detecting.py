@@ -39,13 +39,12 @@ def _event_table(timelines, events, actions):
     found = table.iloc[order]
     return found.assign(delay_s=found["delay_s"].where(np.isfinite(found["delay_s"]))).drop(columns="safe")
 
-# %% ../nbs/79g_detecting.ipynb #0d068f87
+# %% ../nbs/79g_detecting.ipynb #7e6a7b16
 _LINES = {"miss_rate": "events cleared", "unit_miss_rate": "the same, by unit", "recall": "events announced",
           "precision": "announced and right", "false_alarms_per_hour": "false alarms/hour",
-          "delay_s": "half known in s",
-          "delay_90_s": "90% known in s", "alarm_share": "quiet time alarmed", "unjudged_share": "time not judged",
-          "clear_share": "windows cleared",
-          "unit_false_alarm_rate": "safe, with alarm"}
+          "delay_s": "half known in s", "delay_90_s": "90% known in s", "alarm_share": "quiet time alarmed",
+          "unjudged_share": "time not judged", "clear_share": "windows cleared",
+          "unit_false_alarm_rate": "stretches alarmed"}
 
 def _event_figures(b, found, timelines, events, actions, rule, match):
     "The figures of the desk, and the rates that a certificate is about"
@@ -83,7 +82,7 @@ def plot_recordings(
         plot_timeline(timelines[name], sorted(spans), ax, title=name)
     return axes[:, 0]
 
-# %% ../nbs/79g_detecting.ipynb #e21dc31f
+# %% ../nbs/79g_detecting.ipynb #ca61a5cb
 def evaluate_recordings(
     bundle, # folder of a bundle of videos with a policy
     data, # whole recordings: a folder of videos or with manifest.csv, a CSV or parquet file; labels are not needed
@@ -121,19 +120,20 @@ def evaluate_recordings(
                     notes=notes)
     save_predictions(found.windows, out/"windows.parquet")
     table.to_csv(out/"events.csv", index=False)
-    drawn = plot_recordings(timelines, table)[0].figure
+    true = table[table["target"].isin([n for n, alarm in zip(b.scale.names, b.scale.alarm) if alarm])]
+    drawn = plot_recordings(timelines, true)[0].figure
     drawn.savefig(out/"timelines.png", dpi=100)
     plt.close(drawn)
     write_json(out/"events.json", json_values(metrics))
-    return Result(json_values(metrics), _events_text(metrics, table, rule, out), [])
+    return Result(json_values(metrics), _events_text(metrics, true, rule, out), [])
 
-def _events_text(metrics, table, rule, out):
+def _events_text(metrics, true, rule, out):
     "The same for a person"
     from riskclf.evaluation.intervals import format_figure
     figures = [f"{words:20} {format_figure(metrics[k])}" for k, words in _LINES.items() if k in metrics]
-    lost = table[(table["action"] != "alarm") & table["delay_s"].isna()].head(5)
+    lost = true[(true["action"] != "alarm") & true["delay_s"].isna()].head(5)
     missed = [f"{'missed' if r.action == 'clear' else 'not announced'}: {r.event}, {r.start_s:g} to {r.end_s:g} s of "
-              f"{r.recording}, risk {r.risk:.3f}" for r in lost.itertuples() if metrics["n_events"]]
+              f"{r.recording}, risk {r.risk:.3f}" for r in lost.itertuples()]
     return join_lines(repr(rule), figures, missed, [f"note: {n}" for n in metrics["notes"]], f"written to {out}")
 
 COMMANDS = {"evaluate-recordings": evaluate_recordings}

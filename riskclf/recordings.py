@@ -167,7 +167,7 @@ def _named(df, root):
         df = df.assign(item=[n if a != a else f"{n}#{float(a):g}-{float(b):g}" for n, a, b in cut])
     return df.assign(path=[os.path.join(os.path.abspath(root), n) for n in names])
 
-# %% ../nbs/78d_recordings.ipynb #dc13ef9b
+# %% ../nbs/78d_recordings.ipynb #47df39f1
 class Recorded(NamedTuple):
     "Scored windows of recordings, the events in them, {item: (begin, end) in seconds}, and notes for the user"
     windows:Predictions
@@ -220,9 +220,9 @@ def _check_scale(scale):
 
 def _counted(windows, events):
     "A line on how much there is"
-    items, hours = windows.frame["item"], windows.frame.groupby("item")["end_s"].max().sum()/3600
-    quiet, n = set(items) - set(events["item"]), items.nunique()
-    return [f"{len(windows)} windows of {n} recordings, up to {hours:.3g} hours, with {len(events)} events; "
+    of = windows.frame.groupby("item")
+    hours, quiet = (of["end_s"].max() - of["start_s"].min()).sum()/3600, set(of.groups) - set(events["item"])
+    return [f"{len(windows)} windows of {len(of)} recordings, {hours:.3g} hours, with {len(events)} events; "
             f"{len(quiet)} recordings have none"]
 
 # %% ../nbs/78d_recordings.ipynb #61e864db
