@@ -225,7 +225,7 @@ def _counted(windows, events):
     return [f"{len(windows)} windows of {len(of)} recordings, {hours:.3g} hours, with {len(events)} events; "
             f"{len(quiet)} recordings have none"]
 
-# %% ../nbs/78d_recordings.ipynb #61e864db
+# %% ../nbs/78d_recordings.ipynb #0e65fc00
 def find_events(
     windows:Predictions, # of calibration recordings, such as a CSV of any model has them
     events, # file of all events in them, as in `read_events`
@@ -239,7 +239,7 @@ def find_events(
     others = sorted(set(placed["item"]) - set(windows.frame["item"]))
     kept, notes = _left_out(placed, dict.fromkeys(others, "it lies in another split than calibration"))
     if not len(kept): raise InputError("no event lies in a calibration recording: " + "; ".join(notes))
-    if "end_s" not in windows.frame: return Recorded(windows, kept, {}, notes)  # who needs the times asks for them
+    if not {"start_s", "end_s"} <= set(windows.frame): return Recorded(windows, kept, {}, notes)  # `prove_events` asks
     return Recorded(windows, kept, _spans(rows), [*_counted(windows, kept), *notes])
 
 # %% ../nbs/78d_recordings.ipynb #6fb7756e
