@@ -356,6 +356,8 @@ RECIPES = {
                      split_uncertified="80,10,0,10"),
 }
 RECIPES["surface-tuned"] = RECIPES["surface"] | dict(tune="blocks.3", epochs=8, lr=[3e-4, 3e-3])
+RECIPES["surface-pair"] = RECIPES["surface"] | dict(
+    model_name="tf_efficientnet_lite0+mobile_sam", taps=["0.blocks.3", "0.blocks.4", "1.stages.2", "1.stages.3"])
 RECIPES["pair"] = RECIPES["default"] | dict(model_name="tf_efficientnet_lite0+tf_efficientnet_lite2", heads=4)
 
 # %% ../../nbs/32_training.learner.ipynb #1db1c589
