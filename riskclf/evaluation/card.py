@@ -140,7 +140,7 @@ def standard_use(
         "Being the only safeguard where a missed item can hurt someone.",
         "Identifying people, or judging them."])
 
-# %% ../../nbs/49_evaluation.card.ipynb #2a023e92
+# %% ../../nbs/49_evaluation.card.ipynb #f0d44a6a
 def markdown_table(
     head, # names of the columns
     rows, # one list of values a row
@@ -183,6 +183,7 @@ def _proof_text(made, head, more=""):
     bounds = "\n".join(f"- {describe_bound(b)}" for b in made.bounds)
     return f"{warning}{head}:\n\n{bounds}{more}\n\n{joint[0].upper()}{joint[1:]}; {look} {items}."
 
+# %% ../../nbs/49_evaluation.card.ipynb #268994af
 def _certificate_text(metrics, facts):
     return _policy_text(metrics, facts) + _further_text(metrics)
 
