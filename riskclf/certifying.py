@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['certify']
 
-# %% ../nbs/79d_certifying.ipynb #667d5746
+# %% ../nbs/79d_certifying.ipynb #f7874c51
 import json
 import tempfile
 from pathlib import Path
@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from riskclf.commands import (
-    Result, check_wish, join_lines, json_values, keep_bundles, labelled_data, make_folder,
+    Result, check_place, check_wish, join_lines, json_values, labelled_data, make_folder,
 )
 from .core import InputError, load_predictions, read_json, sha256_bytes, write_json
-from .doctor import ledger_file
+from .doctor import cache_folder, ledger_file
 from .evaluation.bounds import check_rate
 
 # %% ../nbs/79d_certifying.ipynb #273e3f8d
@@ -231,7 +231,7 @@ def _site_answers(preds, valid, wish, kinds, bins, exploring):
         more.append(_prove_answers(preds, valid, kinds["max_error"], wish, levels))
     return policy, table, more
 
-# %% ../nbs/79d_certifying.ipynb #3d235d00
+# %% ../nbs/79d_certifying.ipynb #118980e9
 def _keep_cut(policy, parent):
     "The policy with its parent's alarm-threshold, where it could only guess one and clears nothing above it"
     told = "the alarm threshold is not certified"
@@ -251,8 +251,6 @@ def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     from riskclf.deployment.bundle import load, with_policy
     from riskclf.evaluation.clips import limit_to_clips
     from riskclf.evaluation.policy import policy_rates
-    if not out: raise InputError("a site's certificate makes a new bundle: say where with --out")
-    if Path(out).exists(): raise InputError(f"{out} exists: a bundle is never changed, name another --out")
     b = load(path)
     preds, bins = _site_items(b, on, classes, column, kinds["by"])
     valid, preds, wish = _shared(preds, wish, kinds)
@@ -268,7 +266,7 @@ def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     return _policy_result(policy, table, policy_rates(policy, preds), str(out), lines,
                           [c.to_dict() for c in made], broken)
 
-# %% ../nbs/79d_certifying.ipynb #130e5d1c
+# %% ../nbs/79d_certifying.ipynb #5ade7d6e
 def _site_facts(b, preds, policy, promises, metrics, old):
     "Facts for the card: those of the parent that no policy touches, and those of the site"
     from riskclf.data.manifest import condition_columns
@@ -277,7 +275,9 @@ def _site_facts(b, preds, policy, promises, metrics, old):
     from riskclf.evaluation.intervals import format_figure
     from riskclf.pipeline import data_hash, take_actions
     items, what = preds.frame.rename(columns={"target": "label"}), {"image": "pictures", "video": "videos"}[b.task]
-    names = condition_columns(items.drop(columns=[c for c in items if c.startswith("prob_")]))
+    events, given = preds.meta.get("rows") == "events", "items of the site"
+    names = [] if events else condition_columns(items.drop(columns=[c for c in items if c.startswith("prob_")]))
+    if events: given = "events in recordings of the site; an item, on this card, is an event"
     counts = {split: n for split, n in old["data"]["counts"].items() if split in ("train", "valid")}
     counts["calibration"] = items["label"].value_counts().to_dict()
     model = old["model"] | dict(made_from=f"the bundle {b.id}, without training: all figures are measured on the "
@@ -286,7 +286,7 @@ def _site_facts(b, preds, policy, promises, metrics, old):
         model["outliers"] = (f"{what} unlike the training data go to review; on the site's items "
                              f"{format_figure(metrics['unlike_rate'])} do")
     facts = dict(
-        data=old["data"] | dict(name="items of the site", hash=data_hash(items), split="calibration", counts=counts,
+        data=old["data"] | dict(name=given, hash=data_hash(items), split="calibration", counts=counts,
                                 **{k: preds.meta[k] for k in ("group_source", "independence")}),
         factors=(factor_rows(preds, take_actions(preds, policy, promises), names) if names else
                  "The data names no condition: no column has 2 to 12 values of at least 20 items each."),
@@ -323,6 +323,35 @@ def _site_card(b, preds, policy, made):
     texts = {"metrics.json": metrics, "card.json": facts}
     return card, reports | {k: json.dumps(json_values(v), indent=1) for k, v in texts.items()}, []
 
+# %% ../nbs/79d_certifying.ipynb #4279523f
+def _certify_recordings(path, on, events, out, wish, smooth, gap_s, classes, column):
+    "A new bundle with a policy proven on the events of a site's recordings; a `Result`"
+    from riskclf.deployment.bundle import load, with_policy
+    from riskclf.recordings import check_events, prove_events, score_recordings
+    b = load(path)
+    found = score_recordings(b, on, events, classes, column, cache_folder()/"checks.jsonl",
+                             check=lambda table: check_events(table, b.scale, smooth, gap_s, **wish))
+    proved = prove_events(found.windows, found.events, wish, smooth, gap_s)
+    policy = _keep_cut(proved.policy, b.policy)
+    card, reports, notes = _site_card(b, proved.events, policy, [])
+    with_policy(path, out, policy, proved.events, card=card, reports=reports)
+    return _events_result(policy, proved, out, [*found.notes, *notes])
+
+def _certify_windows(windows, whole, events, out, wish, smooth, gap_s):
+    "A folder with a policy proven on events in windows of any model, and the proof; a `Result`"
+    from riskclf.evaluation.proof import save_proof
+    from riskclf.recordings import find_events, prove_events
+    found = find_events(windows, events, whole)
+    proved = prove_events(found.windows, found.events, wish, smooth, gap_s)
+    save_proof(make_folder(out), proved.events, policy=proved.policy)
+    return _events_result(proved.policy, proved, out, [*found.notes, *_believed(proved.recordings)])
+
+def _events_result(policy, proved, out, notes):
+    "What a policy for events came to"
+    from riskclf.evaluation.policy import policy_rates
+    made, notes = _policy_result(policy, None, policy_rates(policy, proved.events), str(out)), [*notes, *proved.notes]
+    return Result(made.data | dict(notes=notes), join_lines(made.text, [f"note: {n}" for n in notes]), made.broken)
+
 # %% ../nbs/79d_certifying.ipynb #886e0131
 def _policy_result(policy, table, rates, where, lines=(), more=(), broken=()):
     "What a policy came to"
@@ -344,7 +373,7 @@ def _thin(table, most=12):
     useful = table[table["max_rate"] <= 0.5] if (table["max_rate"] <= 0.5).any() else table
     return useful.iloc[::-(-len(useful)//most)]
 
-# %% ../nbs/79d_certifying.ipynb #a4e839bd
+# %% ../nbs/79d_certifying.ipynb #39361425
 def certify(
     source, # predictions of any model (.csv or .parquet), or a bundle
     on:str=None, # labelled data of a site: the bundle is certified on it, without training
@@ -352,7 +381,7 @@ def certify(
     max_miss_rate:float=0.05, # largest share of unsafe units cleared, in (0, 1)
     max_false_alarm_rate:float=None, # largest share of safe units with an alarm, in (0, 1); not promised by default
     confidence:float=0.95, # of the certificate, in (0, 1)
-    unit:str="item", # 'item', or 'all' unsafe items of a group
+    unit:str="item", # 'item', or 'all' unsafe items of a group; with events 'event' is the same as 'item'
     mode:str="three-way", # 'three-way', 'high-recall', 'high-precision' or 'argmax'
     accept_provable:bool=False, # with too few unsafe items, certify the best rate they can prove
     explore:bool=False, # show what every threshold can prove, and choose the rate after seeing it
@@ -367,25 +396,36 @@ def certify(
     max_under_call:float=None, # on an ordered scale: largest share of each level called below it, in (0, 1)
     max_by_two:float=None, # with it: largest share of each level called two or more below it, in (0, 1)
     max_error:float=None, # largest share of wrong classes among answers that are sure enough, in (0, 1)
+    events:str=None, # CSV of all events in recordings (path or item, start_s, end_s, target): how many go unnoticed
+    smooth:int=3, # with it: windows to average, as whoever watches will
+    gap_s:float=1., # with it: longest pause between windows, in seconds; after it the mean begins afresh
 ) -> Result:
     "A certified policy from the probabilities of any model, or a site's own certificate for a bundle"
     from riskclf.core import RiskScale
     wish = dict(max_miss_rate=max_miss_rate, max_false_alarm_rate=max_false_alarm_rate, confidence=confidence,
-                unit=unit, mode=mode, looks=looks, accept_provable=accept_provable,
+                unit="item" if unit == "event" and events else unit, mode=mode, looks=looks,
+                accept_provable=accept_provable,
                 ledger=Path(ledger) if ledger else ledger_file())
     check_wish(**wish)
     kinds = dict(by=by, gamma=gamma, max_under_call=max_under_call, max_by_two=max_by_two, max_error=max_error)
-    _check_kinds(kinds, on, explore, max_false_alarm_rate, mode)
+    _check_kinds(kinds, on, explore, max_false_alarm_rate, mode, events)
     names = None if classes is None else [c.strip() for c in classes.split(",")]
     if Path(source).is_dir():
         if on is None: raise InputError("certify BUNDLE needs the data of a site: --on DATA")
-        if out: _check_out(source, out, wish["ledger"], "bundle")
+        if not out: raise InputError("a site's certificate makes a new bundle: say where with --out")
+        check_place(source, out, wish["ledger"], "bundle")
+        if Path(out).exists(): raise InputError(f"{out} exists: a bundle is never changed, name another --out")
+        if events: return _certify_recordings(source, on, events, out, wish, smooth, gap_s, classes, column)
         return _certify_site(source, on, out, wish, kinds, classes, column, explore)
     if on is not None: raise InputError(f"--on takes a bundle, {source} is none")
     scale = None if names is None else RiskScale(names, alarm_from, ordered=not unordered)
-    kind = "levels" if max_under_call is not None else "answers" if max_error is not None else "policy.json"
-    _check_out(source, out := str(out or f"{source}.{kind}"), wish["ledger"], kind)
+    kind = ("events" if events else "levels" if max_under_call is not None else
+            "answers" if max_error is not None else "policy.json")
+    check_place(source, out := str(out or f"{source}.{kind}"), wish["ledger"], kind)
     items = calibration, valid = _read(source, scale)
+    if not events and "window" in calibration.frame:
+        raise InputError(f"{source} holds windows: certify events in them with --events FILE, or give a row an item")
+    if events: return _certify_windows(calibration, load_predictions(source, scale), events, out, wish, smooth, gap_s)
     if by is not None: made = _certify_conditions(*items, by, wish, out)
     elif gamma is not None: made = _certify_shift(*items, gamma, wish, out)
     elif max_under_call is not None: made = _certify_levels(calibration, max_under_call, max_by_two, wish, out)
@@ -394,6 +434,7 @@ def certify(
     notes = _believed(calibration)
     return Result(made.data | dict(notes=notes), join_lines(made.text, [f"note: {n}" for n in notes]), made.broken)
 
+# %% ../nbs/79d_certifying.ipynb #8fce37c5
 def _believed(preds):
     "What a file of predictions says of its items and nobody has checked"
     alone = [f"no two of the {len(preds)} items share a group (column `group`), so each counts as a unit of its own: "
@@ -401,37 +442,17 @@ def _believed(preds):
     kind = preds.meta["independence"]
     return [*alone, f"independence of these items from training: {kind}" + ", not checked here" * (kind == "declared")]
 
-# %% ../nbs/79d_certifying.ipynb #5d03f757
-_PROOF = ("calibration.csv", "certificates.json")  # what `save_proof` writes beside bundle.json
-
-def _is_ours(path, proof):
-    "Whether a place holds a bare proof, or a policy, as `certify` writes it"
-    try: known = read_json(path/"bundle.json" if proof else path)
-    except (InputError, OSError): return False
-    if not isinstance(known, dict): return False
-    return set(known.get("files", ())) == set(_PROOF) if proof else {"mode", "clear_below", "certificate"} <= set(known)
-
-def _check_out(source, out, ledger, kind):
-    "`InputError` for a place whose content is still needed; `kind` is what will be written"
-    keep_bundles(out)
-    out, book = Path(out), Path(ledger)
-    if out.resolve() in (book.resolve(), *book.resolve().parents[:None if kind == "bundle" else 0]):
-        raise InputError(f"{out} is the place of the ledger {ledger}, which counts every look: name another --out")
-    proof = kind in ("levels", "answers") and out.is_dir()
-    there = [p for p in ([out/n for n in (*_PROOF, "bundle.json")] if proof else [out]) if p.exists()]
-    if Path(source).exists() and any(p.samefile(source) for p in there):
-        raise InputError(f"{source} is what is certified, and would be written over: name another --out")
-    if there and kind != "bundle" and not _is_ours(out, proof):
-        raise InputError(f"{there[0]} was not written by certify, and would be written over: name another --out")
-
-# %% ../nbs/79d_certifying.ipynb #9c1c49b9
-def _check_kinds(kinds, on, explore, max_false_alarm_rate, mode):
+# %% ../nbs/79d_certifying.ipynb #9dfafa77
+def _check_kinds(kinds, on, explore, max_false_alarm_rate, mode, events=None):
     "`InputError` for questions that do not go together"
     if kinds["max_by_two"] is not None and kinds["max_under_call"] is None:
         raise InputError("max_by_two needs max_under_call beside it")
     for name in ("max_under_call", "max_by_two", "max_error"):
         if kinds[name] is not None: check_rate(name, kinds[name])
     asked = [k for k in ("by", "gamma", "max_under_call", "max_error") if kinds[k] is not None]
+    alone = [*asked, *["explore"]*explore, *["mode"]*(mode != "three-way")]
+    if events and alone: raise InputError(f"{' and '.join(alone)} and events do not go together: how many events go "
+                                          "unnoticed is a question of its own")
     other = explore or max_false_alarm_rate is not None or mode != "three-way"
     if on is None and len(asked) > 1: raise InputError(f"{' and '.join(asked)}: ask for one at a time")
     if {"by", "gamma"} <= set(asked): raise InputError("by and gamma: ask for one at a time")

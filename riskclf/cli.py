@@ -170,12 +170,12 @@ def _mendable(e):
     if any(text in str(e) for text in _FULL):
         return f"a file could not be written, most likely the disk is full ({str(e).splitlines()[0]}); make room"
 
-# %% ../nbs/85_cli.ipynb #3bcbaa7a
+# %% ../nbs/85_cli.ipynb #b6ef78bf
 def all_commands() -> dict: # command name to function
     "Everything that `riskclf` can do"
     from importlib import import_module
-    chapters = (import_module(f"riskclf.{c}").COMMANDS for c in ("workflow", "exporting", "signoff", "comparison",
-                                                                     "signatures"))
+    chapters = (import_module(f"riskclf.{c}").COMMANDS for c in ("workflow", "detecting", "exporting", "signoff",
+                                                                     "comparison", "signatures"))
     return {name: f for commands in chapters for name, f in commands.items()}
 
 # %% ../nbs/85_cli.ipynb #958c19ea

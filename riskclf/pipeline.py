@@ -6,7 +6,7 @@
 __all__ = ['Prepared', 'prepare_data', 'read_recipe', 'Learnt', 'learn', 'take_actions', 'unit_metrics', 'without_proof',
            'promise_metrics', 'report', 'Kept', 'score_items', 'Judged', 'judge', 'data_hash']
 
-# %% ../nbs/78_pipeline.ipynb #27c21ade
+# %% ../nbs/78_pipeline.ipynb #7803f297
 import gc
 import logging
 from pathlib import Path
@@ -25,17 +25,17 @@ from .data.manifest import load_manifest
 from .data.splits import assign_groups, parse_fractions, split_manifest
 from .deployment.export import in_eight_bits
 from .deployment.promises import call_classes, keep_promises
-from .deployment.runtime import predict_frame, window_features
+from .deployment.runtime import predict_frame, reduce_recordings, window_features
 from .evaluation.bounds import unit_rows
 from .evaluation.calibration import plot_reliability
 from .evaluation.clips import other_length
+from .evaluation.events import is_too_short
 from .evaluation.failures import decision_impact, find_failures, plot_failures
 from .evaluation.intervals import figure, rate_figure
 from .evaluation.labels import apply_label_review
 from .evaluation.metrics import evaluate_predictions, plot_confusion, plot_pr, plot_roc, plot_thresholds
 from .evaluation.policy import is_proven
 from .kinds import KINDS, find_kind, without_warnings
-from .windows import reduce_windows
 
 # %% ../nbs/78_pipeline.ipynb #fe05e737
 class Prepared(NamedTuple):
@@ -150,7 +150,7 @@ def learn(
     return Learnt(model.eval(), input_recipe, report, history,
                   "; ".join([text, *more, *filter(None, [report["note"]])]), kind)
 
-# %% ../nbs/78_pipeline.ipynb #9c1120e0
+# %% ../nbs/78_pipeline.ipynb #7936524d
 def take_actions(
     preds:Predictions, # whose `meta["unlike"]` names items that are unlike the training data
     policy, # `Policy`, or None
@@ -164,7 +164,9 @@ def take_actions(
     unlike = preds.frame["item"].isin(preds.meta.get("unlike", [])).to_numpy()
     if policy.certificate is not None and policy.certificate.bound("precision"): unlike = unlike & (actions != "alarm")
     doubtful = preds.frame["item"].isin(preds.meta.get("unseen", [])).to_numpy()
-    if "length_s" in preds.frame: doubtful = doubtful | other_length(policy.certificate, preds.frame["length_s"])
+    if "length_s" in preds.frame:
+        length_s = preds.frame["length_s"]
+        doubtful = doubtful | other_length(policy.certificate, length_s) | is_too_short(policy, length_s)
     return np.where(unlike | (doubtful & (actions == "clear")), "review", actions)
 
 # %% ../nbs/78_pipeline.ipynb #63e5dbb5
@@ -195,8 +197,8 @@ def _save_pictures(preds, policy, calibrator, failures, out):
         if not len(failures) or not (failures["kind"] == kind).any(): continue
         _save(lambda kind=kind: plot_failures(failures, kind), out/f"{kind.replace(' ', '_')}.jpg")
 
-# %% ../nbs/78_pipeline.ipynb #e62b70c1
-_UNITS = dict(item="one item a group", all="a group counts once, by its worst item")
+# %% ../nbs/78_pipeline.ipynb #5bf64d12
+_UNITS = dict(item="one item a group", event="one event a group", all="a group counts once, by its worst item")
 
 def unit_metrics(
     preds:Predictions, # of items
@@ -211,10 +213,11 @@ def unit_metrics(
 def _unit_rate(preds, policy, kind, side, events):
     mine, unit = (preds.targets >= 0) & (preds.unsafe == (side == "unsafe")), policy.unit
     if not mine.any(): return figure(None, note=f"no {side} items")
-    if unit not in _UNITS: return figure(None, note=f"the unit is {unit}, and these are items")
+    if unit == "event" and preds.meta.get("rows") != "events":
+        return figure(None, note="the unit is event, and these are items: evaluate-recordings counts events")
     some, events = preds.take(mine), events[mine]
     rows = unit_rows(some, unit, side)
-    fig = rate_figure(events[rows] if unit == "item" else np.isin(some.groups[rows], some.groups[events]))
+    fig = rate_figure(events[rows] if unit != "all" else np.isin(some.groups[rows], some.groups[events]))
     proven = is_proven(policy.certificate, kind)
     return _noted(fig, _UNITS[unit] + ", not certified" * (not proven)) | dict(unit=unit)
 
@@ -306,7 +309,7 @@ class Kept:
         known = [(k, self.rows[str(i)]) for k, i in enumerate(df["item"]) if str(i) in self.rows]
         return np.concatenate([r for _, r in known]), np.repeat([k for k, _ in known], [len(r) for _, r in known])
 
-# %% ../nbs/78_pipeline.ipynb #589a5d0d
+# %% ../nbs/78_pipeline.ipynb #21d46418
 def score_items(
     model, # `Bundle`, or a runner
     df:pd.DataFrame, # manifest
@@ -320,7 +323,7 @@ def score_items(
     if "window" not in windows.frame: return windows
     Path(out).mkdir(parents=True, exist_ok=True)
     if windows.frame["window"].any(): save_predictions(windows, Path(out)/"windows.parquet")
-    return reduce_windows(windows, getattr(model, "runner", model).recipe.reduce)
+    return reduce_recordings(model, windows)
 
 _log = logging.getLogger("riskclf")
 

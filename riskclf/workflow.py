@@ -242,12 +242,12 @@ def _drawn(b, decisions, folder, captioned):
         if d.timeline: draw_story(b, d, folder, captioned)
         yield d
 
-# %% ../nbs/80_workflow.ipynb #da98dc48
+# %% ../nbs/80_workflow.ipynb #e322bcaa
 def watch(
     bundle, # folder of a bundle of videos with a policy
     source:str, # '0' for a camera, an address such as rtsp://..., a named pipe, '-' for standard input, or a file
     max_delay_s:float=1., # oldest picture that is still judged, in seconds; later ones are dropped and counted
-    smooth:int=3, # windows to average
+    smooth:int=None, # windows to average; as many as events were certified with, else 3, by default
     min_s:float=0., # shorter events are not announced, in seconds
     changes:bool=False, # only the windows at which the action changes or an event ends
 ): # yields a `Decision` for each window, as they come

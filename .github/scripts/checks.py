@@ -18,10 +18,10 @@ LIGHT = re.compile(
     r"^(core|windows"
     r"|data\.(captions|decode|facts|frames|images|live|movement|sequences|video)"
     r"|models\.graph"
-    r"|evaluation\.(bounds|calibration|certificate|clips|detection|events|intervals|ledger|levels|outliers|policy|subgroups"
-    r"|timeline|verify)"
+    r"|evaluation\.(bounds|calibration|certificate|clips|detection|events|intervals|ledger|levels|outliers|policy"
+    r"|subgroups|timeline|verify)"
     r"|deployment\..*"
-    r"|doctor|commands|certifying|checking|exporting|workflow|signoff|comparison|signatures|cli)$"
+    r"|doctor|recordings|commands|certifying|detecting|checking|exporting|workflow|signoff|comparison|signatures|cli)$"
 )
 
 

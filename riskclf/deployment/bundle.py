@@ -343,33 +343,33 @@ def _review_outliers(bundle, good, actions, reasons, certificate):
     changed = [one(*row) for row in zip(good, actions, reasons)]
     return [a for a, _ in changed], [why for _, why in changed]
 
-# %% ../../nbs/70_deployment.bundle.ipynb #f18502bb
+# %% ../../nbs/70_deployment.bundle.ipynb #6e01c4f8
 NO_PROBS = "no finite probabilities"
 TOO_SHORT = "shorter than the windows that the certificate was issued for"
-
-def _of_events(policy):
-    "What the windows are like that a certificate of events was proven on, {} for any other"
-    proof = policy and policy.certificate
-    return (proof.content.get("windows") if proof else None) or {}
 
 def speaking_probs(
     bundle:Bundle, # of pictures or videos
     r, # `Result` that has outputs
 ) -> np.ndarray: # float64 (C,)
-    "The probabilities that stand for a picture or a video"
+    "The probabilities that stand for a picture or a video; with a certificate of events those of its smoothed windows"
+    from riskclf.evaluation.events import certified_windows, smooth_probs
     probs = np.asarray(r.outputs["probs"], dtype=np.float64)
     if probs.ndim == 1: return probs
-    if bundle.recipe.reduce == "mean" and not _of_events(bundle.policy): return probs.mean(axis=0)
+    if (about := certified_windows(bundle.policy)):
+        probs = smooth_probs(probs, *(r.outputs[k] for k in ("start_s", "end_s")), about["smooth"], about["gap_s"],
+                             r.outputs["gaps"])
+    elif bundle.recipe.reduce == "mean": return probs.mean(axis=0)
     return probs.max(axis=0) if bundle.scale.multilabel else probs[risk_score(bundle.scale, probs).argmax()]
 
 def _of_videos(bundle, good, actions, reasons, certificate):
     "Actions, reasons and certificate ids of videos, where length or gaps forbid to clear"
     from riskclf.evaluation.clips import OTHER_LENGTH, other_length
-    proof = bundle.policy.certificate if certificate is not None else None
-    window_s = _of_events(bundle.policy).get("length_s", 0.) if proof else 0.
+    from riskclf.evaluation.events import is_too_short
+    known = None if certificate is None else bundle.policy
     def one(r, action, why):
         length = float(r.outputs["end_s"][-1] - r.outputs["start_s"][0])
-        limits = [OTHER_LENGTH] if other_length(proof, length)[0] else [TOO_SHORT] if length < 0.99*window_s else []
+        limits = [OTHER_LENGTH] if known and other_length(known.certificate, length)[0] else []
+        if is_too_short(known, length): limits = [TOO_SHORT]
         unseen = [f"nothing can be seen from {a:.1f} to {b:.1f} s" for a, b in r.outputs["gaps"][:3]]
         if limits + unseen and action == "clear": action, why = "review", ()
         return action, (*limits, *unseen, *why), None if limits else certificate

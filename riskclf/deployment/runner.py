@@ -87,11 +87,12 @@ class Runner:
         def load(data): return _load_pixels(self.recipe, data)
         yield from in_order(stream_batches(sources, load, models, batch_size, timeout_s), sources)
 
-# %% ../../nbs/69e_deployment.runner.ipynb #1d472f8a
+# %% ../../nbs/69e_deployment.runner.ipynb #0e170a8f
 class _Reader:
     "A thread that reads sources one after the other into a queue"
     def __init__(self, sources, opened, ahead):
         self.queue, self.left, self.at, self.now, self.lock = queue.Queue(ahead), False, None, None, threading.Lock()
+        self.report = {}
         threading.Thread(target=self.work, args=(sources, opened), daemon=True, name="video").start()
 
     def put(self, *value):
@@ -103,12 +104,12 @@ class _Reader:
         "Whether there is a next source; who was left takes none from the list of the one who came after"
         with self.lock:
             if self.left: return False
-            self.now = next(sources, None)
+            self.now, self.report = next(sources, None), {}
             return self.now is not None
 
     def work(self, sources, opened):
         while self.take(sources):
-            report, reason = {}, None
+            report, reason = self.report, None
             try:
                 self.at = time.monotonic()
                 for moment, images in opened(self.now[1].data, report):
@@ -128,6 +129,7 @@ class _Reader:
             self.left = self.is_late(timeout_s)
             return self.left
 
+# %% ../../nbs/69e_deployment.runner.ipynb #c02bd313
 def read_ahead(
     sources, # iterable of `Source`
     opened, # source.data and a report to fill -> iterable of (time in seconds, array), one a frame; may raise
@@ -142,7 +144,8 @@ def read_ahead(
             try: got = reader.queue.get(timeout=min(0.5, timeout_s/4))
             except queue.Empty:
                 if not reader.leave(timeout_s): continue
-                got = (*reader.now, None, ("timed out", {}))
+                known = {k: list(v) if isinstance(v, list) else v for k, v in reader.report.items()}
+                got = (*reader.now, None, ("timed out", known))  # its thread may still write into its own
                 reader = _Reader(sources, opened, ahead)
             if got[0] is None: return
             yield got

@@ -140,7 +140,7 @@ def standard_use(
         "Being the only safeguard where a missed item can hurt someone.",
         "Identifying people, or judging them."])
 
-# %% ../../nbs/49_evaluation.card.ipynb #83b963dd
+# %% ../../nbs/49_evaluation.card.ipynb #f0d44a6a
 def markdown_table(
     head, # names of the columns
     rows, # one list of values a row
@@ -183,6 +183,7 @@ def _proof_text(made, head, more=""):
     bounds = "\n".join(f"- {describe_bound(b)}" for b in made.bounds)
     return f"{warning}{head}:\n\n{bounds}{more}\n\n{joint[0].upper()}{joint[1:]}; {look} {items}."
 
+# %% ../../nbs/49_evaluation.card.ipynb #268994af
 def _certificate_text(metrics, facts):
     return _policy_text(metrics, facts) + _further_text(metrics)
 
@@ -195,6 +196,10 @@ def _policy_text(metrics, facts):
         first, last, low, high = (f"{clips[k]:.3g} s" for k in ("shortest_s", "longest_s", "from_s", "to_s"))
         more = (f"\n\nIt was issued for clips of {first} to {last}. It is void for videos shorter than {low} or "
                 f"longer than {high}, and for the windows of recordings: nothing is cleared there.")
+    if (of := made.content.get("windows")):
+        more = ("\n\nIt is about events of recordings, not about items: an event is missed when the mean over the last "
+                f"{of['smooth']} windows of {of['length_s']:.3g} s stays below the threshold from begin to end. "
+                "For other windows, and for the mean over another number of them, it is void.")
     return (_proof_text(made, f"Certificate `{made.id}`", more) + "\n\nIt is about new items drawn like those it was "
             "made from, this model, preprocessing and runtime; nothing else. "
             + "It counts as `unit miss rate` in the table above does. " * ("unit_miss_rate" in metrics)
@@ -287,7 +292,7 @@ def _metadata(metrics, facts):
                          pipeline_tag=f"{facts['task']}-classification", tags=["riskclf", "risk-classification"],
                          metrics=sorted(r.metric_type for r in results), eval_results=results)
 
-# %% ../../nbs/49_evaluation.card.ipynb #2bb826d0
+# %% ../../nbs/49_evaluation.card.ipynb #39e515af
 _USE = """With riskclf installed, in the folder above the bundle:
 
 - a decision for each {one}: `riskclf predict BUNDLE {file}`{more}
@@ -297,7 +302,9 @@ _USE = """With riskclf installed, in the folder above the bundle:
 
 def _use_text(task):
     if task == "image": return _USE.format(one="picture", file="PICTURE", more="")
-    return _USE.format(one="video", file="VIDEO", more=", with its timeline; `--timeline FOLDER` draws it")
+    return (_USE.format(one="video", file="VIDEO", more=", with its timeline; `--timeline FOLDER` draws it")
+            + "\n- a promise on the events of recordings: `riskclf certify BUNDLE --on RECORDINGS --events EVENTS.csv "
+            "--out NEW_BUNDLE`")
 
 def _licence_text(facts):
     return ("Whoever trained it has not stated a licence." if facts["license"] == "unknown"

@@ -6,7 +6,7 @@
 __all__ = ['TimelineRule', 'FoundEvent', 'Moment', 'TimelineState', 'Timeline', 'join_spans', 'timeline_of', 'read_timelines',
            'rule_of', 'plot_timeline']
 
-# %% ../../nbs/46c_evaluation.timeline.ipynb #677ed9c7
+# %% ../../nbs/46c_evaluation.timeline.ipynb #68d407bb
 from collections import deque
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 from fastcore.basics import patch
 
 from ..core import InputError, Predictions, RiskScale, risk_score, severity
-from .events import smooth_windows
+from .events import smooth_windows, touches
 
 # %% ../../nbs/46c_evaluation.timeline.ipynb #623b40c8
 class TimelineRule:
@@ -223,16 +223,17 @@ def join_spans(
         else: out.append((a, b))
     return out
 
-# %% ../../nbs/46c_evaluation.timeline.ipynb #5ee58563
+# %% ../../nbs/46c_evaluation.timeline.ipynb #08f458c3
 def timeline_of(
     windows, # in order of time: dicts with start_s, end_s, probs ({class: p}, or float (C,); empty: not judged)
     rule:TimelineRule, # how scores become events
     scale:RiskScale, # the classes
     end_s:float=None, # length of the recording in seconds, so that a missing end is noticed
     stopped:str=None, # why it was not judged to its end, where nobody knows its length; None when it was
+    begin_s:float=0., # where it begins, such as a stretch of a film does, in seconds
 ) -> Timeline:
     "The story of one recording; `InputError` as in `TimelineState.add`"
-    state, moments = TimelineState(rule, scale), []
+    state, moments = TimelineState(rule, scale, begin_s), []
     for w in windows:
         probs = w["probs"] if w.get("raw") is None else w["raw"]
         if isinstance(probs, dict): probs = [probs[n] for n in scale.names] if probs else None
@@ -244,7 +245,7 @@ def timeline_of(
 def read_timelines(
     preds:Predictions, # windows of recordings: `item` the recording, `window`, `start_s`, `end_s`
     rule:TimelineRule, # how scores become events
-    lengths=None, # dict of recording to its length in seconds, where known
+    lengths=None, # dict of recording to its length in seconds, or (begin, end) of a stretch, where known
 ) -> dict: # recording to `Timeline`
     "The story of each recording; `InputError` when the predictions have no times"
     smooth_windows(preds.take([]), rule.smooth, rule.gap_s)
@@ -253,11 +254,14 @@ def read_timelines(
     times, items, out = frame[["start_s", "end_s"]].to_numpy(dtype=np.float64).tolist(), frame["item"].to_numpy(str), {}
     names, first = np.unique(items, return_index=True)
     for name, low, high in zip(names.tolist(), first, [*first[1:], len(items)]):
-        windows = (dict(start_s=s, end_s=e, probs=p) for (s, e), p in zip(times[low:high], probs[low:high]))
-        out[name] = timeline_of(windows, rule, preds.scale, (lengths or {}).get(name))
+        gone = touches(*zip(*times[low:high]), preds.meta.get("gaps", {}).get(name, ()))
+        windows = (dict(start_s=s, end_s=e, probs=None if lost else p)
+                   for (s, e), p, lost in zip(times[low:high], probs[low:high], gone))
+        begin, end = np.append(0., (lengths or {}).get(name, np.inf))[-2:].tolist()
+        out[name] = timeline_of(windows, rule, preds.scale, end if np.isfinite(end) else None, begin_s=begin)
     return out
 
-# %% ../../nbs/46c_evaluation.timeline.ipynb #1ac53721
+# %% ../../nbs/46c_evaluation.timeline.ipynb #e874acec
 def _void(certificate, rule, length_s, hop_s):
     "Why a certificate does not hold for the windows at hand, None if it does"
     if certificate is None: return "there is no certificate: no window is cleared"
@@ -273,7 +277,7 @@ def rule_of(
     policy, # `Policy`, with the certificate of `certify_events` if windows are to be cleared
     length_s:float=None, # length of the windows at hand, in seconds, checked against the certificate
     hop_s:float=None, # from the start of one window to the next, in seconds, checked too
-    **settings, # other settings of `TimelineRule`; smooth and gap_s are those of the certificate by default
+    **settings, # other settings of `TimelineRule`, None for the default; of smooth and gap_s that of the certificate
 ) -> TimelineRule: # with a note where nothing is cleared, or nothing was proven
     "The rule that a policy asks for: an event begins at its alarm threshold, clear is what its certificate covers"
     certificate = policy.certificate
@@ -281,7 +285,7 @@ def rule_of(
     known = {k: about[k] for k in ("smooth", "gap_s") if about.get(k) is not None}
     on, notes = policy.alarm_from, []
     if on is None: on, notes = 0.5, ["the policy raises no alarm: an event begins at 0.5"]
-    rule = TimelineRule(**(dict(on=on) | known | settings))
+    rule = TimelineRule(**(dict(on=on) | known | {k: v for k, v in settings.items() if v is not None}))
     if policy.mode in ("manual", "argmax"): notes.append("the thresholds are not certified")
     elif (why := _void(certificate, rule, length_s, hop_s)):
         return TimelineRule(**rule.to_dict() | dict(notes=[*notes, why]))
