@@ -6,16 +6,15 @@
 __all__ = ['SELECTIVE', 'judged_units', 'accept_sequence', 'run_sequence', 'answers', 'certify_selective', 'accept',
            'selective_rates', 'plot_selective']
 
-# %% ../../nbs/47b_evaluation.selective.ipynb #026bbd64
+# %% ../../nbs/47b_evaluation.selective.ipynb #48238b67
 import numpy as np
 
 from ..core import InputError, Predictions
 from .bounds import allowed_misses, check_rate, exact_rate, plan_units, provable_rate, unit_rows
-from .certificate import Certificate, Outcome, certificate_content
+from .certificate import Certificate, Outcome, certificate_content, lines_hash
 from .intervals import rate_figure
 from .levels import call_levels
 from .uncertainty import plot_risk_coverage, uncertainty_of
-from .verify import lines_hash
 
 # %% ../../nbs/47b_evaluation.selective.ipynb #e61b77b2
 SELECTIVE = {"selective_error": "at most {max_rate:.4g} of the units accepted at {score} <= {threshold:.6g} are wrong",
