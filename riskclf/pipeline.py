@@ -35,7 +35,7 @@ from .evaluation.policy import is_proven
 from .kinds import KINDS, find_kind, without_warnings
 from .windows import reduce_windows
 
-# %% ../nbs/78_pipeline.ipynb #fe05e737
+# %% ../nbs/78_pipeline.ipynb #4d96b929
 class Prepared(NamedTuple):
     "Checked items with groups and splits; `checked` has the unusable ones too"
     df:pd.DataFrame
@@ -46,6 +46,8 @@ class Prepared(NamedTuple):
     def bad(self): return self.checked[self.checked["status"] == "bad"]
     @property
     def notes(self): return list(self.df.attrs.get("notes", []))
+    @property
+    def passed_over(self): return list(self.df.attrs.get("passed_over", []))  # those of the notes on files, no items
     @property
     def group_source(self): return self.df.attrs.get("group_source", "")
     @property
