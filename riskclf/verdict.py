@@ -6,7 +6,7 @@
 __all__ = ['Signoff', 'short_section', 'what_section', 'certificate_section', 'figures_section', 'pictures_section',
            'thresholds_section', 'failures_section']
 
-# %% ../nbs/80c_verdict.ipynb #557d56a4
+# %% ../nbs/80c_verdict.ipynb #313eb27a
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +16,8 @@ import pandas as pd
 from .core import InputError, Predictions
 from .evaluation.calibration import plot_reliability
 from .evaluation.card import CARD_METRICS, FIGURE_WORDS, UNIT_WORDS
-from .evaluation.certificate import describe_bound
-from .evaluation.checklist import read_place, unproven_misses
+from .evaluation.certificate import describe_bound, why_unproven
+from .evaluation.checklist import read_place
 from .evaluation.failures import decision_impact, spans_of
 from .evaluation.intervals import figure
 from .evaluation.metrics import plot_confusion, plot_pr, plot_roc, plot_thresholds
@@ -60,7 +60,7 @@ class Signoff:
     @property
     def alarms(self): return [n for n, a in zip(self.preds.scale.names, self.preds.scale.alarm) if a]
 
-# %% ../nbs/80c_verdict.ipynb #561260e8
+# %% ../nbs/80c_verdict.ipynb #b333566b
 def _rate_sentence(fig, what):
     if fig["value"] is None: return f"{what}: cannot be said ({fig.get('note', 'not measured')})."
     text = f"{what}: {fig['value']:.1%}"
@@ -74,7 +74,7 @@ def short_section(
     m, failed = s.metrics, [text for passed, text in s.verified if not passed]
     bounds = s.certificate.content["bounds"] if s.certificate else []
     bounds = [*bounds, *(b for c in _promised(s) for b in c.content["bounds"])]
-    lost, proof = unproven_misses(s.certificate and s.certificate.content), ""
+    lost, proof = why_unproven(s.certificate), ""
     if lost: proof = paragraph(f"No miss rate is proven for this model: {lost}.", _never_clears(s), kind="bad")
     if bounds and failed: proof += paragraph(f"The certificate does not verify: {failed[0]}.", kind="bad")
     elif bounds: proof += paragraph(f"Proven: {'; '.join(map(describe_bound, bounds))}.", kind="good")

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ASSUMPTION', 'item_hashes', 'target_texts', 'lines_hash', 'calibration_hash', 'groups_hash', 'scores_hash',
-           'Certificate', 'describe_bound', 'Outcome', 'prove_rate', 'precision_sequence', 'certificate_content',
-           'certify', 'certify_miss_rate', 'certify_false_alarm_rate', 'certify_precision', 'precision_at',
-           'save_calibration', 'check_same_items', 'kept_bound', 'recertify', 'rate_under_shift']
+           'Certificate', 'describe_bound', 'why_unproven', 'Outcome', 'prove_rate', 'precision_sequence',
+           'certificate_content', 'certify', 'certify_miss_rate', 'certify_false_alarm_rate', 'certify_precision',
+           'precision_at', 'save_calibration', 'check_same_items', 'kept_bound', 'recertify', 'rate_under_shift']
 
 # %% ../../nbs/42_evaluation.certificate.ipynb #2965025c
 import csv
@@ -112,6 +112,19 @@ def describe_bound(
     shifted = ", and at most {max_rate:.4g} if no kind of them gets more than {gamma:.10g} times as frequent".format(
         **after) + " compared with any other"*(after["shift"] != "ratio") if after else ""
     return (bound.get("statement") or _SENTENCES[bound["kind"]].format(**bound)) + shifted + proof
+
+# %% ../../nbs/42_evaluation.certificate.ipynb #b2b21e46
+def why_unproven(
+    certificate, # `Certificate` of a policy, or None
+    kind:str="miss_rate", # or 'false_alarm_rate', 'precision'
+) -> str: # '' where the rate is bounded
+    "Why nothing is proven about a rate over all units, whatever else is"
+    if certificate is None: return "the policy has no certificate"
+    if certificate.bound(kind): return ""
+    parts = certificate.content.get("subgroups", {}) if kind == "miss_rate" else {}
+    if not parts: return "its certificate is about other rates"
+    if parts["unproven"]: return f"there are too few unsafe units under {', '.join(parts['unproven'])}"
+    return "" if parts["any_mix"] < 1 else "the rates of its conditions add up to no bound over all of them"
 
 # %% ../../nbs/42_evaluation.certificate.ipynb #d11de945
 @dataclass
