@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['ASSUMPTION', 'item_hashes', 'target_texts', 'lines_hash', 'calibration_hash', 'groups_hash', 'scores_hash',
-           'Certificate', 'describe_bound', 'why_unproven', 'Outcome', 'prove_rate', 'precision_sequence',
+           'Certificate', 'describe_bound', 'why_unproven', 'Outcome', 'prove_rate', 'precision_sequence', 'stretch_of',
            'certificate_content', 'certify', 'certify_miss_rate', 'certify_false_alarm_rate', 'certify_precision',
            'precision_at', 'save_calibration', 'check_same_items', 'kept_bound', 'recertify', 'rate_under_shift']
 
-# %% ../../nbs/42_evaluation.certificate.ipynb #2965025c
+# %% ../../nbs/42_evaluation.certificate.ipynb #07d7db51
 import csv
 import io
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, log, sqrt
@@ -256,7 +257,7 @@ def _prove_precision(preds, valid, min_precision, delta):
                 delta=str(delta), method="fixed sequence", n_units=alarms, false_alarms=false, threshold=t,
                 sequence=sequence), None
 
-# %% ../../nbs/42_evaluation.certificate.ipynb #efbe6688
+# %% ../../nbs/42_evaluation.certificate.ipynb #59d85be6
 _MADE_BY = ("model_id", "recipe_id", "tta", "runtime", "precision")
 
 def _joint(confidence, marginal, count, looks):
@@ -269,11 +270,20 @@ def _joint(confidence, marginal, count, looks):
     if looks > 1: text += f"; delta was also split over {looks} planned looks at these items"
     return dict(confidence=float(joint), asked=count, marginal=bool(marginal), statement=text)
 
+def stretch_of(
+    item:str, # name of an item, or of an event in one
+    path="", # its file, where that is known
+) -> str: # '#0-60' of 'film.mp4#0-60', '' of a whole file
+    "Which seconds of a film an item is; a file that is itself called so, or has a `#` elsewhere in its name, is whole"
+    found = re.search(r"#[\d.e+]+-[\d.e+]+(?=@?[\d.e+]*$)", str(item))
+    return "" if found is None or str(path).endswith(found[0]) else found[0]
+
 def _check_copies(preds):
     "`InputError` when copies of one file would count as several units"
-    known, of = {}, "recording" if preds.meta.get("rows") == "events" else "item"
-    for item, whole, key, group in zip(preds.frame["item"], preds.frame[of], item_hashes(preds), preds.groups.tolist()):
-        stretch = str(whole).partition("#")[2]  # of a film: other seconds are no copy, their groups are the user's word
+    known, f, of = {}, preds.frame, "recording" if preds.meta.get("rows") == "events" else "item"
+    paths = f["path"] if "path" in f else [""]*len(f)
+    for item, whole, path, key, group in zip(f["item"], f[of], paths, item_hashes(preds), preds.groups.tolist()):
+        stretch = stretch_of(whole, path)  # other seconds of a film are no copy, their groups are the user's word
         first, its_group = known.setdefault((key, stretch), (item, group))
         if its_group != group:
             raise InputError(f"{item!r} in group {group!r} is the same file as {first!r} in group {its_group!r}: "

@@ -7,11 +7,12 @@ __all__ = ['sha256', 'rows_hash', 'content_hash', 'allowed_misses', 'band_misses
            'Report', 'check_files', 'check_rows', 'check_certificate', 'check_answers', 'check_rate', 'check_sequence',
            'check_policy', 'check_model', 'verify', 'main']
 
-# %% ../../nbs/42c_evaluation.verify.ipynb #81c832d8
+# %% ../../nbs/42c_evaluation.verify.ipynb #a9bbea9c
 import csv
 import hashlib
 import json
 import math
+import re
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -104,7 +105,7 @@ def check_rows(report, folder, bundle, rows):
         seen = set((folder / bundle["training_hashes"]).read_text(encoding="utf-8").split())
         report(not (n := sum(r["item_hash"] in seen for r in rows)), f"{n} calibration items seen in training")
 
-# %% ../../nbs/42c_evaluation.verify.ipynb #2ca168d2
+# %% ../../nbs/42c_evaluation.verify.ipynb #c8b9f4ec
 def check_certificate(report, certificate, rows):
     "It is unchanged, it is about these rows, it spends what it may, and its words say what its numbers do"
     report(content_hash(certificate) == certificate["id"], f"certificate {certificate['id'][:12]} hashes to its id")
@@ -113,8 +114,8 @@ def check_certificate(report, certificate, rows):
     said, counts = certificate.get("groups"), (len(rows), len({r["group"] for r in rows}))
     report((certificate["n_items"], certificate["n_groups"]) == counts and said in (
            None, rows_hash(rows, "item_hash", "group")), "{} items in {} groups, as certified".format(*counts))
-    files = {(r["item_hash"], r["item"].partition("#")[2], r["group"]) for r in rows}
-    copies = len(files) - len({file[:-1] for file in files})  # other seconds of one film, `film#0-9`, are no copy
+    lot = {(r["item_hash"], *re.findall(r"#[\d.e+]+-[\d.e+]+(?=@?[\d.e+]*$)", r["item"]), r["group"]) for r in rows}
+    copies = len(lot) - len({one[:-1] for one in lot})  # other seconds of one film, `film.mp4#0-9`, are no copy
     report(said is None or not copies, f"{copies} copies of files in other groups, where they count again")
     columns = certificate.get("columns", ["risk"])
     report.same(f"the scores ({', '.join(columns)})", certificate["scores"], rows, "item", *columns)
