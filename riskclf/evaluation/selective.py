@@ -82,7 +82,7 @@ def run_sequence(
         proven.append(step)
     return proven, None
 
-# %% ../../nbs/47b_evaluation.selective.ipynb #86aa521f
+# %% ../../nbs/47b_evaluation.selective.ipynb #30ac6368
 def answers(
     preds:Predictions, # one row an item
     score:str="predictive_entropy", # doubt, as in `uncertainty_of`
@@ -109,6 +109,7 @@ def _shortfall(kind, rate, delta, n, failed):
     return dict(kind=kind, n_units=n, needed=needed, provable_rate=best,
                 reason=f"{name} {float(rate):g} at {float(1 - delta):.4g} confidence: {why}")
 
+# %% ../../nbs/47b_evaluation.selective.ipynb #9252bff0
 def _found(preds, bound, step, doubt, called_by):
     "What a bound says of its last proven threshold: units, answers, coverage, sentence"
     t, accepted, count = step
