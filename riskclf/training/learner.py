@@ -356,6 +356,9 @@ RECIPES = {
                      split_uncertified="80,10,0,10"),
 }
 RECIPES["surface-tuned"] = RECIPES["surface"] | dict(tune="blocks.3", epochs=8, lr=[3e-4, 3e-3])
+RECIPES["surface-pair"] = RECIPES["surface"] | dict(
+    model_name="tf_efficientnet_lite0+mobile_sam", taps=["0.blocks.3", "0.blocks.4", "1.stages.2", "1.stages.3"],
+    defect_heads="all")
 RECIPES["pair"] = RECIPES["default"] | dict(model_name="tf_efficientnet_lite0+tf_efficientnet_lite2", heads=4)
 
 # %% ../../nbs/32_training.learner.ipynb #1db1c589
@@ -365,7 +368,8 @@ _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df"
           "cbs", "monitor", "splitter", "facts", "folder", "resume", "img_size"}
 _KEYS = {step: [k for k in inspect.signature(f).parameters if k not in _GIVEN] for step, f in _STEPS.items()}
 _KEYS |= {"data": ["split", "split_uncertified"],  # percent for train, valid, calibration, test; with --no-certify
-          "features": ["views"],  # pictures or clips a training item counts for when features are cached
+          "features": ["views",  # pictures or clips a training item counts for when features are cached
+                       "defect_heads"],  # 'half' or 'all': heads of an ensemble that learn from made defects
           "defects": ["defects", "each"],  # of `data.defects.add_defects`
           "clip": ["num_frames", "fps", "hop"], "video": ["streams", "reduce"], "clips": ["multiplier"],
           "network": ["network", "backbone", "backbone_weights", "alpha"],
@@ -394,6 +398,8 @@ def _check_values(settings):
     settings = settings | {k: _number(k, v) for k, v in settings.items() if k in _NUMBERS and v is not None}
     for key in ("drop_rate", "recurrent_drop"):
         if not 0 <= settings.get(key, 0) < 1: raise InputError(f"recipe key {key!r} is {settings[key]}, wanted [0, 1)")
+    if (which := settings.get("defect_heads", "half")) not in ("half", "all"):
+        raise InputError(f"recipe key 'defect_heads' is {which!r}, wanted 'half' or 'all'")
     if "lr" in settings: _rates(settings["lr"])
     return settings
 
