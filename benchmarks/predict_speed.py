@@ -1,18 +1,19 @@
 """1080p JPEG files to decisions: riskclf beside torch eager with Pillow and torchvision
 
     python benchmarks/predict_speed.py [--quick] [--models tf_efficientnet_lite0 resnet18] [--int8] [--no-memory]
-                                       [--no-speed] [--cost RUN/bundle DATA] [--out FILE]
+                                       [--trained RUN/bundle ...] [--no-speed] [--cost RUN/bundle DATA] [--out FILE]
 
-Both see the same files in the same process, in turns; a ratio is taken within each turn, and the median over the turns
-is printed with the smallest and the largest. `d` is the time of one file through the decoder alone and `m` that of one
-image through the graph alone, in calls of as many images as the row says and in the fastest of three arrangements, each
-with all cores at work: nothing can be faster than d + m, so torch's time over d + m is the most that `times faster` can
-be (`at most`). `cpu` is the same
-comparison in processor time, which does not suffer from other programs: what the decoder and the graph alone spend on
-an item, as a share of what a decision costs. `--int8` adds a table of the same network exported to 8 bits, beside the
-same torch eager in float32, and `--cost` one of what int8 costs on real data: a bundle that `riskclf train` made is
-exported as `riskclf export --int8` does it, and both decide about everything outside training. Peak memory is that of
-a fresh process that streams decisions to disk.
+Both see the same files in the same process, in turns; a ratio is taken within each turn, and the median over the
+turns is printed with the smallest and the largest. `d` is the time of one file through the decoder alone and `m` that
+of one image through the graph alone, in calls of as many images as the row says and in the fastest of three
+arrangements, each with all cores at work: nothing can be faster than d + m, so torch's time over d + m is the most
+that `times faster` can be (`at most`). `cpu` is the same comparison in processor time, which does not suffer from
+other programs: what the decoder and the graph alone spend on an item, as a share of what a decision costs. `--int8`
+adds a table of the same network with all layers in 8 bits, beside the same torch eager in float32. `--trained`
+measures bundles as `riskclf train` left them, with `--int8` or without it (there some layers may have stayed in
+float32), beside their own weights in torch eager. `--cost` adds a table of what int8 costs on real data: a bundle
+that `riskclf train` made is exported as `riskclf export --int8` does it, and both decide about everything outside
+training. Peak memory is that of a fresh process that streams decisions to disk.
 What is printed is also written to results/predict_speed.md.
 """
 
@@ -45,7 +46,7 @@ from riskclf.evaluation.intervals import format_figure, group_bootstrap
 from riskclf.evaluation.verify import verify
 from riskclf.exporting import export, find_items
 from riskclf.models.backbones import create_backbone
-from riskclf.models.image import ImageClassifier, export_graph
+from riskclf.models.image import ImageClassifier, export_graph, load_model
 
 SIZE = 224
 
@@ -88,10 +89,11 @@ def make_int8(bundle, files, folder):
 class Peer:
     "What most people would write: Pillow, torchvision transforms, timm, torch eager"
 
-    def __init__(self, model_name):
-        self.model = timm.create_model(model_name, num_classes=2).eval()
+    def __init__(self, model, recipe):
+        self.model = model.eval()
         self.prepare = transforms.Compose([
-            transforms.Resize((SIZE, SIZE)), transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)])
+            transforms.Resize((recipe.size, recipe.size)), transforms.ToTensor(),
+            transforms.Normalize(recipe.mean, recipe.std)])
 
     def predict(self, files, batch_size):
         decisions = []
@@ -239,6 +241,7 @@ def main():
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1, 32])
     parser.add_argument("--int8", action="store_true", help="each network in 8 bits too (needs nncf)")
     parser.add_argument("--cost", nargs=2, metavar=("BUNDLE", "DATA"), help="what int8 costs on real data")
+    parser.add_argument("--trained", nargs="+", default=[], metavar="BUNDLE", help="as `riskclf train` left them")
     parser.add_argument("--no-speed", action="store_true", help="memory only")
     parser.add_argument("--no-memory", action="store_true", help="leave out the runs over 1,000 and 10,000 files")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "predict_speed.md")
@@ -253,11 +256,20 @@ def main():
             say(f"{len(files)} files of 1920 x 1080, {mean:.0f} kB on average; {threads()} threads for either side; "
                 f"torch {torch.__version__}, {repeats} turns")
         for name in [] if args.no_speed else args.models:
-            bundle, peer = make_bundle(name, folder), Peer(name)
+            bundle = make_bundle(name, folder)
+            peer = Peer(timm.create_model(name, num_classes=2), bundle.recipe)
             report(name, measure(bundle, peer, files, args.batch_sizes, repeats), args.batch_sizes)
             if not args.int8: continue
             rough = make_int8(bundle, files, folder)
             report(f"{name} in int8", measure(rough, peer, files, args.batch_sizes, repeats), args.batch_sizes)
+        for path in args.trained:
+            bundle = bundles.load(path)
+            peer = Peer(load_model(Path(path) / "weights.safetensors"), bundle.recipe)
+            what = bundle.document["runtime"]["precision"].replace("fp32", "float32")
+            kept = len(bundle.document["provenance"].get("int8", {}).get("kept", []))
+            name = f"{peer.model.backbone.model_name} at {bundle.recipe.size} px, trained in {what}"
+            if what == "int8": name += f" ({kept} layers in float32)"
+            report(name, measure(bundle, peer, files, args.batch_sizes, repeats), args.batch_sizes)
         if args.cost: cost(*args.cost, folder)
         if args.no_speed: make_bundle(args.models[0], folder)
         if not args.no_memory: memory(folder / args.models[0], files, folder, sizes)

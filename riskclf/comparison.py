@@ -63,7 +63,7 @@ def _judged(bundles, df, allow_seen):
         return p.take(~p.frame["item"].isin(lost).to_numpy())
     return {n: act(n, p) for n, p in preds.items()}, notes
 
-# %% ../nbs/81b_comparison.ipynb #4a1ee5e3
+# %% ../nbs/81b_comparison.ipynb #93209f45
 def _costs(bundles, df, turns):
     "Name -> figures of size, latency and training; latency on 16 pictures or on 4 videos, which take longer"
     from riskclf.deployment.runtime import frame_sources
@@ -81,6 +81,10 @@ def _costs(bundles, df, turns):
         return dict(size_mb=figure(folder_size(b.path)), graph_mb=figure(sum(map(folder_size, parts))),
                     training_s=figure(seconds, note=None if seconds is not None else "not recorded in the bundle"))
     return {n: one(b) | dict(latency_ms=speed[n]) for n, b in bundles.items()}
+
+def _rough(bundles):
+    "What a reader of latencies must know"
+    return [f"{n}: decides in 8 bits" for n, b in bundles.items() if b.document["runtime"]["precision"] == "int8"]
 
 def _histories(bundles):
     "Name -> training history of the run that a bundle stands in, where there is one"
@@ -141,7 +145,7 @@ def _said(made):
     return join_lines(head, made.to_frame().to_string(), "differences, and p that both are right equally often:",
                       made.pairs_frame().T.to_string())
 
-# %% ../nbs/81b_comparison.ipynb #81548805
+# %% ../nbs/81b_comparison.ipynb #19d59c1d
 def compare(
     *bundles, # folders of two or more bundles, and at the end the labelled data, in any form that `train` takes
     out:str, # folder for compare.json, figures.csv, differences.csv, disagreements.csv and pictures
@@ -168,7 +172,7 @@ def compare(
                                level, seed)
     made.notes = [*p.notes, *notes, *made.notes, *(f"{n}: the machine differs, so its policy reviews everything here"
                                                    for n, b in opened.items() if not b.machine.same),
-                  *(f"{n}: {why}" for n, b in opened.items() for why in b.unproven)]
+                  *(f"{n}: {why}" for n, b in opened.items() for why in b.unproven), *_rough(opened)]
     out, histories = make_folder(out), _histories(opened)
     differ = _write_tables(made, preds, opened, out)
     _draw(made, preds, calibrators, histories, out)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COMMANDS', 'find_items', 'ScriptRunner', 'export']
 
-# %% ../nbs/79e_exporting.ipynb #bfafbd98
+# %% ../nbs/79e_exporting.ipynb #994bb324
 import csv
 import json
 import logging
@@ -20,7 +20,7 @@ import numpy as np
 
 from .commands import Result, join_lines, json_values, labelled_data
 from .core import InputError, hash_json, read_json, sha256_file, write_json
-from .deployment.export import export_record, has_vnni, pick_int8, with_graph
+from .deployment.export import export_record, int8_graph, int8_words, with_graph
 from .deployment.runner import Runner
 
 # %% ../nbs/79e_exporting.ipynb #00c2edd8
@@ -61,32 +61,22 @@ def find_items(
     found.attrs = prepared.df.attrs
     return found
 
-# %% ../nbs/79e_exporting.ipynb #469c42a1
+# %% ../nbs/79e_exporting.ipynb #f0a15d2e
 _RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
 
-def _parent_graph(bundle, to, work):
-    "The graph in float32 for a runtime, converted where the bundle has none"
-    graphs, name = bundle.document["runtime"]["graphs"], _RUNTIMES[to]
-    if bundle.document["runtime"]["precision"] != "fp32":
-        raise InputError("the bundle is an export in int8: export its parent, which has the graph in float32")
-    if name in graphs: return bundle.path/graphs[name]
-    from riskclf.models.image import to_openvino
-    return to_openvino(bundle.path/graphs["onnxruntime"], work/"model.xml")
+def _precision(bundle): return bundle.document["runtime"]["precision"]
 
-def _int8_graph(bundle, graph, items, work, most):
-    "The graph in int8, and what was tried"
-    def paths(split, n):
-        rows = items[items["split"] == split]
-        return rows.sample(min(n, len(rows)), random_state=0)["path"].tolist()
-    train, valid = paths("train", 200), paths("valid", 200)
-    if len(train) < 20 or len(valid) < 10:
-        raise InputError(f"the data has {len(train)} training and {len(valid)} valid items of the bundle: int8 takes "
-                         "at least 20 and 10 of them, so give the data that it was trained on")
-    if has_vnni() is False: _log.info("this processor has no VNNI: the same numbers here, but hardly any faster")
-    runner = Runner(bundle.recipe, graph)
-    path, tries = pick_int8(runner, train, valid, work, most, say=_log.info)
-    kept = min(tries, key=lambda t: t["stray"])["kept"] if tries[-1]["stray"] > most else tries[-1]["kept"]
-    return path, dict(pictures=len(train), judged_on=len(valid), kept=kept, tries=tries)
+def _float_graph(bundle, to, work):
+    "The graph in float32 for a runtime, converted or made from the weights where the bundle has none"
+    graphs, name = bundle.document["runtime"]["graphs"], _RUNTIMES[to]
+    if _precision(bundle) == "fp32" and name in graphs: return bundle.path/graphs[name]
+    from riskclf.models.image import export_graph, to_openvino
+    if _precision(bundle) == "fp32": return to_openvino(bundle.path/graphs["onnxruntime"], work/"model.xml")
+    if (learnt := _learnt(bundle)) is None:
+        raise InputError("the bundle decides in int8, and has no weights that a graph in float32 could be made from: "
+                         + ("export its parent" if bundle.document["parent"] else "make it again in float32"))
+    onnx = export_graph(learnt.model, bundle.recipe, work/"model.onnx")
+    return onnx if to == "onnx" else to_openvino(onnx, work/"model.xml")
 
 # %% ../nbs/79e_exporting.ipynb #847d336e
 def _facts_file(bundle): return bundle.path/"reports"/"card.json"
@@ -129,7 +119,7 @@ def _measure(bundle, items, learnt, runner, preds, policy, calibrator, check, mo
                        told)
     return metrics, facts | {k: old[k] for k in ("name", "license", "training", "intended_use", "out_of_scope")}
 
-# %% ../nbs/79e_exporting.ipynb #8fe84a85
+# %% ../nbs/79e_exporting.ipynb #30e5369e
 def _bound_name(b): return b["kind"].replace("_", " ") + (f" with {b['subgroup']}" if "subgroup" in b else "")
 
 def _section(record, about, parent_id):
@@ -143,9 +133,7 @@ def _section(record, about, parent_id):
         lines.append(f"{_bound_name(b).capitalize()}: the parent's threshold {b['parent']:.6g} {how} "
                      f"(proven for the export {b['proven']:.6g}, shipped {b['shipped']:.6g}).")
     if about.get("int8"):
-        lines.append(f"The steps of 8 bits were chosen on {about['int8']['pictures']} training items, the layers on "
-                     f"{about['int8']['judged_on']} valid ones ({len(about['int8']['kept'])} left in float32); no "
-                     "calibration item had a say.")
+        lines.append(int8_words(about["int8"]))
     return "\n".join(f"- {line}" for line in lines)
 
 def _card(bundle, section, metrics, facts):
@@ -242,7 +230,7 @@ class ScriptRunner(Runner):
     @cached_property
     def workers(self): return [self.graph]*self.num_threads
 
-# %% ../nbs/79e_exporting.ipynb #cf69d72c
+# %% ../nbs/79e_exporting.ipynb #d6c07959
 def _script(bundle, folder):
     "The TorchScript file, checked against the bundle's graph"
     learnt, (probes, said) = _learnt(bundle), (bundle.probes["images"], bundle.probes["probs"])
@@ -252,7 +240,7 @@ def _script(bundle, folder):
     from riskclf.models.image import export_graph
     runner = ScriptRunner(bundle.recipe, export_graph(learnt.model, bundle.recipe, folder/"model.pt"))
     off = float(np.abs(runner.graph(probes)["probs"] - said).max())
-    if not off <= 1e-3:
+    if not off <= 1e-3 and _precision(bundle) == "fp32":  # a graph in int8 answers a little otherwise
         raise InputError(f"the weights in {bundle.path} give probabilities that are off by {off:.2g} from its graph: "
                          "they are not those of the model that decides")
     return runner
@@ -280,7 +268,7 @@ def _write_script(bundle, folder, runner, policy, more, calibration, about):
     write_json(folder/"bundle.json", document | dict(id=hash_json(document)))
     return hash_json(document)
 
-# %% ../nbs/79e_exporting.ipynb #9610eedb
+# %% ../nbs/79e_exporting.ipynb #432facdb
 def _open(path, to, int8, data, out, max_changed):
     "The parent, after everything that can be wrong with the wish was looked at"
     from riskclf.deployment.bundle import load
@@ -296,6 +284,9 @@ def _open(path, to, int8, data, out, max_changed):
     if not bundle.machine.same:
         raise InputError("this machine does not compute what the bundle promises (its probes differ by "
                          f"{bundle.machine.difference:.2g}): export it where it does")
+    if data is None and _precision(bundle) != "fp32":
+        raise InputError("the bundle decides in int8, and in float32 it is another model, of which everything has to "
+                         "be measured anew: give the data that it was made from with --data")
     return bundle
 
 def _words(record, about, fails, out):
@@ -311,7 +302,7 @@ def _words(record, about, fails, out):
     end = "nothing was written" if out is None else f"written to {out}"
     return join_lines(lines, [f"failed: {f}" for f in fails], end)
 
-# %% ../nbs/79e_exporting.ipynb #54c03350
+# %% ../nbs/79e_exporting.ipynb #383d3bb8
 def _write(bundle, out, runner, policy, more, record, about, items, after, work):
     "Write the child, with everything that depends on its graph; its id"
     calibration = None
@@ -322,7 +313,7 @@ def _write(bundle, out, runner, policy, more, record, about, items, after, work)
         shutil.move(work/"script", out)
         return made
     calibrator, check, told, learnt = bundle.calibrator, bundle.outliers, "as in the parent", _learnt(bundle)
-    if about["int8"]:
+    if about["int8"] or about["precision"] != _precision(bundle):
         from riskclf.evaluation.calibration import fit_temperature
         calibrator = calibrator and fit_temperature(after.subset("valid"))
         check, told = _check(items, learnt, runner, check)
@@ -339,13 +330,13 @@ def _write(bundle, out, runner, policy, more, record, about, items, after, work)
     return with_graph(bundle.path, out, runner.path, policy, calibration, more, calibrator, check,
                       _card(bundle, section, metrics, facts), reports, about)
 
-# %% ../nbs/79e_exporting.ipynb #24d810e0
+# %% ../nbs/79e_exporting.ipynb #d913502f
 def export(
     bundle, # folder of a bundle
     *,
     to:str, # 'openvino' or 'onnx': the runtime that decides; 'torchscript': a file for programs with torch
     out:str, # folder for the export, a bundle of its own
-    int8:bool=False, # arithmetic in 8 bits, several times as fast on processors with VNNI
+    int8:bool=False, # arithmetic in 8 bits, faster with VNNI; without it float32, from the weights if need be
     data:str=None, # the labelled data that the bundle was made from; without it nothing can be proven again
     max_changed:float=0.005, # largest share of calibration items that may be decided otherwise, in [0, 1]
     max_stray:float=0.1, # int8: layers stay in float32 until scores of valid items stray less than this, above 0
@@ -364,8 +355,8 @@ def export(
         work, how = Path(tmp), None
         if to == "torchscript": runner = _script(b, work/"script")
         else:
-            graph = _parent_graph(b, to, work)
-            if int8: graph, how = _int8_graph(b, graph, items, work, max_stray)
+            graph = _float_graph(b, to, work)
+            if int8: graph, how = int8_graph(Runner(b.recipe, graph), items, work, max_stray, _log.info)
             runner = Runner(b.recipe, graph)
         about = dict(to=to, precision=runner.facts["precision"], runtime=runner.facts["runtime"], int8=how)
         if items is None: (policy, broken), record, after, fails = _no_certificate(b.policy), None, None, []

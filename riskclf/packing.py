@@ -7,7 +7,7 @@ __all__ = ['CHOSEN', 'choose_policy', 'Proven', 'prove', 'measure_bins', 'fit_ch
            'measure_speed', 'measure_memory', 'measure_limits', 'measure_factors', 'remark_choices', 'card_facts',
            'Packed', 'pack']
 
-# %% ../nbs/79_packing.ipynb #73f95758
+# %% ../nbs/79_packing.ipynb #edb377b9
 import json
 import platform
 import shutil
@@ -23,6 +23,7 @@ import numpy as np
 from .core import InputError, Predictions, sha256_file, write_json
 from .data.manifest import condition_columns
 from .deployment.bundle import make_provenance, write_bundle
+from .deployment.export import int8_words
 from .deployment.promises import Promises
 from .deployment.runtime import frame_sources
 from .deployment.sbom import make_sbom
@@ -131,14 +132,15 @@ def unlike_rate(
     if (preds.frame["split"] != "valid").any(): return rate
     return rate | dict(note="; ".join(filter(None, [rate.get("note"), "the line was drawn with these items"])))
 
-# %% ../nbs/79_packing.ipynb #8a8f052c
+# %% ../nbs/79_packing.ipynb #19f4c007
 def list_packages(
-    onnx_path, # graph of the bundle, str or Path
+    graph_path, # of the bundle, str or Path
     name:str, # of the model
     task:str="image", # or 'video'
 ) -> tuple: # CycloneDX JSON, or None; and why there is none, '' when there is one
-    "The bill of materials of a bundle with graphs for both runtimes"
-    try: return make_sbom(name=name, graph_hash=sha256_file(onnx_path), task=task), ""
+    "The bill of materials of a bundle with an ONNX graph for both runtimes, or one that stands alone for OpenVINO"
+    runtimes = ("openvino",) if Path(graph_path).suffix == ".xml" else ("onnxruntime", "openvino")
+    try: return make_sbom(runtimes, name, sha256_file(graph_path), task), ""
     except InputError as e: return None, str(e)
 
 # %% ../nbs/79_packing.ipynb #06576660
@@ -254,7 +256,7 @@ def remark_choices(
     text = CHOSEN if judged == "valid" else "thresholds were set on these items"
     return metrics | {k: remark(metrics[k], text) for k in chosen}
 
-# %% ../nbs/79_packing.ipynb #ebe936ef
+# %% ../nbs/79_packing.ipynb #3b7aa162
 def card_facts(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
@@ -266,6 +268,7 @@ def card_facts(
     settings:dict, # arguments of the run, JSON values
     name:str, # of the model
     outliers:str, # what the check for outliers costs, or why there is none
+    int8:str=None, # how a graph in int8 came about, or why there is none
 ) -> dict: # for `render_card`
     "Everything on the model card that is no metric"
     df, scale, model = prepared.df, prepared.scale, learnt.model
@@ -282,7 +285,8 @@ def card_facts(
         data=dict(name=name, hash=data_hash(df), split=split, group_source=prepared.group_source,
                   independence=preds.meta["independence"] if split != "valid" else _CHOSEN_ONLY, counts=counts),
         model=dict(learnt.kind.about(model), weights_hash=weight_hash(model), input=learnt.kind.input(learnt.recipe),
-                   parameters=sum(p.numel() for p in model.parameters()), outliers=outliers),
+                   parameters=sum(p.numel() for p in model.parameters()), outliers=outliers,
+                   precision=runner.facts["precision"], **({"int8": int8} if int8 else {})),
         task=learnt.kind.task,
         training={k: v for k, v in settings.items() if v is not None} | dict(
             epochs_run=r["epochs"], best_epoch=r["best_epoch"], chosen_by=f"{r['metric']} on valid"),
@@ -292,7 +296,7 @@ def card_facts(
         speed=measure_speed(runner, few) | dict(memory=measure_memory(runner, few)),
         provenance=make_provenance())
 
-# %% ../nbs/79_packing.ipynb #29299647
+# %% ../nbs/79_packing.ipynb #7b9abd84
 class Packed(NamedTuple):
     "What a run came to"
     bundle_id:str
@@ -301,6 +305,7 @@ class Packed(NamedTuple):
     metrics:dict
     text:str
     broken:list
+    int8:dict = None
 
 def _reports(folder, facts):
     "Files of the evaluation, and the facts of the card, that go into the bundle; items stay outside"
@@ -322,7 +327,7 @@ def _outlier_check(prepared, learnt, runner, preds, keep=None):
         f"{learnt.kind.what} unlike the training data go to review; of those like it about "
         f"{check.about['expected']:.1%} are expected to, on {preds.frame['split'].iloc[0]} {format_figure(rate)} do")
 
-# %% ../nbs/79_packing.ipynb #97983444
+# %% ../nbs/79_packing.ipynb #2114ccfb
 def pack(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
@@ -331,11 +336,13 @@ def pack(
     settings:dict=None, # arguments of the run, JSON values
     name:str="risk classifier", # of the model, on its card
     overwrite:bool=False, # replace a bundle that stands there
+    max_stray:float=None, # decide in 8 bits, as in `judge`; None for float32
 ) -> Packed:
     "Judge, calibrate, certify, measure, and write the bundle and the reports of a run"
     out, scale, settings = Path(out), prepared.scale, settings or {}
     keep = Kept(**learnt.kind.layout(learnt.model))
-    preds, runner, onnx, encoder = judge(prepared, learnt, out/"graph", keep)
+    preds, runner, onnx, encoder, int8 = judge(prepared, learnt, out/"graph", keep, max_stray)
+    told_int8, not_int8 = _int8_told(int8)
     valid = preds.subset("valid")
     calibrator, (policy, promises, notes, broken) = fit_temperature(valid), prove(preds, wish)
     judged = next(s for s in ("test", "calibration", "valid") if (preds.frame["split"] == s).any())
@@ -345,26 +352,35 @@ def pack(
     check, rate, told = _outlier_check(prepared, learnt, runner, figures_on, keep)
     metrics |= rate
     write_json(out/"evaluation"/"metrics.json", metrics)
-    facts = card_facts(prepared, learnt, runner, figures_on, valid, calibrator, policy, settings, name, told)
-    sbom, no_sbom = list_packages(onnx, name, learnt.kind.task)
+    facts = card_facts(prepared, learnt, runner, figures_on, valid, calibrator, policy, settings, name, told, told_int8)
+    sbom, no_sbom = list_packages(onnx or runner.path, name, learnt.kind.task)
     learnt.kind.save(learnt.model, out/"graph"/"weights.safetensors")
-    probes, expected = learnt.kind.reference(learnt.model, learnt.recipe)
+    probes, expected = learnt.kind.reference(learnt.model, learnt.recipe)  # torch; it does not speak for 8 bits
     calibration = preds.subset("calibration") if scale.has_alarm and wish else None
     bundle_id = write_bundle(
-        out/"bundle", scale, learnt.recipe, onnx, openvino=out/"graph"/"model.xml", encoder=encoder,
+        out/"bundle", scale, learnt.recipe, onnx, openvino=runner.path, encoder=encoder,
         weights=out/"graph"/"weights.safetensors", calibrator=calibrator, policy=policy, calibration=calibration,
         certificates=promises.certificates, bins=measure_bins(prepared, learnt),
-        seen=prepared.df[["sha256", "phash", "split"]], probes=probes, probe_probs=expected, outliers=check, sbom=sbom,
+        seen=prepared.df[["sha256", "phash", "split"]], probes=probes, probe_probs=expected if onnx else None,
+        outliers=check, sbom=sbom,
         card=render_card(metrics, facts), reports=_reports(out/"evaluation", facts),
-        provenance=dict(data_hash=data_hash(prepared.df), settings=settings,
+        provenance=dict(data_hash=data_hash(prepared.df), settings=settings, **({"int8": int8} if int8 else {}),
                         training={k: learnt.report[k] for k in ("epochs", "seconds")}), overwrite=overwrite)
     shutil.rmtree(out/"graph")
     learnt.history.to_csv(out/"history.csv")
     prepared.df.to_parquet(out/"manifest.parquet")
     certificate = policy and policy.certificate
-    more = [*map(repr, promises.certificates), *(f"note: {n}" for n in notes), told, no_sbom]
+    more = [*map(repr, promises.certificates), *(f"note: {n}" for n in notes), told, told_int8, no_sbom]
     return Packed(bundle_id, certificate and certificate.to_dict(), policy and policy.to_dict(), metrics,
-                  _words(policy, judged, out, more), broken)
+                  _words(policy, judged, out, more), broken + not_int8, int8)
+
+# %% ../nbs/79_packing.ipynb #ec2e7a7e
+def _int8_told(int8):
+    "How a graph in int8 came about, or why there is none; and the promise that was not kept then"
+    if int8 is None: return None, []
+    if "failed" not in int8: return int8_words(int8), []
+    why = f"everything stays in float32: {int8['failed']}"
+    return f"int8 was asked for, and {why}", [f"int8: {why}"]
 
 def _words(policy, judged, out, more):
     "The end of a run, for a person"

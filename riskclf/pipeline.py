@@ -6,8 +6,9 @@
 __all__ = ['Prepared', 'prepare_data', 'read_recipe', 'Learnt', 'learn', 'take_actions', 'unit_metrics', 'without_proof',
            'promise_metrics', 'report', 'Kept', 'score_items', 'Judged', 'judge', 'data_hash']
 
-# %% ../nbs/78_pipeline.ipynb #4e210cd8
+# %% ../nbs/78_pipeline.ipynb #27c21ade
 import gc
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from riskclf.core import (
 from .data.checks import check_files, usable_items
 from .data.manifest import load_manifest
 from .data.splits import assign_groups, parse_fractions, split_manifest
+from .deployment.export import in_eight_bits
 from .deployment.promises import call_classes, keep_promises
 from .deployment.runtime import predict_frame, window_features
 from .evaluation.bounds import unit_rows
@@ -306,7 +308,7 @@ class Kept:
         known = [(k, self.rows[str(i)]) for k, i in enumerate(df["item"]) if str(i) in self.rows]
         return np.concatenate([r for _, r in known]), np.repeat([k for k, _ in known], [len(r) for _, r in known])
 
-# %% ../nbs/78_pipeline.ipynb #099f00ce
+# %% ../nbs/78_pipeline.ipynb #589a5d0d
 def score_items(
     model, # `Bundle`, or a runner
     df:pd.DataFrame, # manifest
@@ -322,26 +324,33 @@ def score_items(
     if windows.frame["window"].any(): save_predictions(windows, Path(out)/"windows.parquet")
     return reduce_windows(windows, getattr(model, "runner", model).recipe.reduce)
 
+_log = logging.getLogger("riskclf")
+
 class Judged(NamedTuple):
-    "Predictions of all items outside train, the runner of the OpenVINO graphs, the ONNX graph, and that of an encoder"
+    "Predictions of all items outside train, runner of the OpenVINO graphs, ONNX graph and encoder, how int8 was made"
     preds:Predictions
     runner:object
     onnx:Path
     encoder:Path = None
+    int8:dict = None
 
 def judge(
     prepared:Prepared, # from `prepare_data`
     learnt:Learnt, # from `learn`
     folder, # for the graphs, str or Path
     keep=None, # as in `predict_frame`
-) -> Judged:
+    max_stray:float=None, # compute in 8 bits as long as scores of valid stray less than this; None for float32
+) -> Judged: # in int8 the ONNX graph is None: the graph in 8 bits stands alone
     "Export the model and score every item outside train with the graphs that ship"
-    runner, onnx, encoder = learnt.kind.export(learnt.model, learnt.recipe, Path(folder))
+    (runner, onnx, encoder), int8 = learnt.kind.export(learnt.model, learnt.recipe, Path(folder)), None
+    if max_stray is not None:  # before any other item is scored, so that none of them has a say
+        whole, (runner, int8) = runner, in_eight_bits(runner, prepared.df, Path(folder), max_stray, _log.info)
+        if runner is not whole: onnx = None
     judged = prepared.df[prepared.df["split"] != "train"]
     preds = score_items(runner, judged, Path(folder).parent, prepared.scale, keep)
     preds.meta |= dict(independence=prepared.independence, group_source=prepared.group_source,
                        data_hash=data_hash(prepared.df))
-    return Judged(preds, runner, onnx, encoder)
+    return Judged(preds, runner, onnx, encoder, int8)
 
 def data_hash(
     df:pd.DataFrame, # checked manifest with sha256, label and split

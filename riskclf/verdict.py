@@ -100,7 +100,7 @@ def _never_clears(s):
     return ("So it clears nothing: what raises no alarm goes to a person. It cannot miss by clearing, and the "
             "price is the number of items that people look at.")
 
-# %% ../nbs/80c_verdict.ipynb #2ecd2e1d
+# %% ../nbs/80c_verdict.ipynb #d0e83103
 def _place(s, place):
     "A section of the model card as HTML, or a sentence that there is none"
     try: return markdown(read_place(s.readme, place)) if s.readme else paragraph("There is no model card to quote.")
@@ -114,7 +114,7 @@ def what_section(
     rows = [("classes, least severe first" if scale.ordered else "classes", ", ".join(scale.names)),
             ("of these, unsafe", ", ".join(s.alarms) or "none")]
     rows += [("bundle", d["id"]), ("made from bundle", d.get("parent") or "no other"),
-             ("runs on", d["runtime"]["name"])] if d else []
+             ("runs on", d["runtime"]["name"] + ", in 8 bits"*(d["runtime"]["precision"] == "int8"))] if d else []
     text = (f"A bundle is one folder with everything that is needed to decide: the model, how a {s.each} becomes "
             "its input, the thresholds, and what was proven about them. Its name is the hash of its content, so a "
             "bundle that was changed has another name.")

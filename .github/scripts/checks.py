@@ -21,7 +21,7 @@ LIGHT = re.compile(
     r"|evaluation\.(bounds|calibration|certificate|clips|detection|events|intervals|ledger|levels|outliers|policy|subgroups"
     r"|timeline|verify)"
     r"|deployment\..*"
-    r"|doctor|commands|certifying|exporting|workflow|signoff|comparison|signatures|cli)$"
+    r"|doctor|commands|certifying|checking|exporting|workflow|signoff|comparison|signatures|cli)$"
 )
 
 

@@ -6,7 +6,7 @@
 __all__ = ['PACKAGES', 'UNLIKE', 'NO_PROBS', 'TOO_SHORT', 'OTHER_CARD', 'make_provenance', 'check_made_by', 'write_bundle',
            'Bundle', 'load', 'is_unlike', 'speaking_probs', 'make_timeline', 'decide', 'with_policy']
 
-# %% ../../nbs/70_deployment.bundle.ipynb #efc54a49
+# %% ../../nbs/70_deployment.bundle.ipynb #cf75a530
 import contextlib
 import csv
 import os
@@ -28,11 +28,11 @@ from .engine import find_sources
 from .format import amend, read_folder, write_folder
 from .promises import call_classes, keep_promises, load_promises, save_promises
 from riskclf.deployment.runner import (
-    check_machine, make_clip_probes, make_probes, make_runner, probe_arrays, recipe_of,
+    agreed_probes, check_machine, make_clip_probes, make_probes, make_runner, recipe_of,
 )
 from ..models.graph import load_openvino
 
-# %% ../../nbs/70_deployment.bundle.ipynb #02fe60b0
+# %% ../../nbs/70_deployment.bundle.ipynb #9b1cea68
 PACKAGES = ("riskclf", "numpy", "pillow", "simplejpeg", "av", "onnxruntime", "openvino", "torch", "timm", "fastai")
 
 def make_provenance(
@@ -47,9 +47,10 @@ def make_provenance(
                 versions=versions) | facts
 
 def _put_graph(folder, onnx_path, openvino, name):
-    "Copy the ONNX graph, convert or copy the OpenVINO one; runtime -> file"
-    shutil.copyfile(onnx_path, folder/f"{name}.onnx")
-    if not openvino: return {"onnxruntime": f"{name}.onnx"}
+    "Copy the ONNX graph, if there is one, convert or copy the OpenVINO one; runtime -> file"
+    graphs = {} if onnx_path is None else {"onnxruntime": f"{name}.onnx"}
+    if graphs: shutil.copyfile(onnx_path, folder/f"{name}.onnx")
+    if not openvino: return graphs
     (folder/"openvino").mkdir(exist_ok=True)
     xml = folder/"openvino"/f"{name}.xml"
     if openvino is True:
@@ -57,7 +58,7 @@ def _put_graph(folder, onnx_path, openvino, name):
         ov.save_model(ov.convert_model(str(folder/f"{name}.onnx")), str(xml), compress_to_fp16=False)
     else:
         for suffix in (".xml", ".bin"): shutil.copyfile(Path(openvino).with_suffix(suffix), xml.with_suffix(suffix))
-    return {"onnxruntime": f"{name}.onnx", "openvino": f"openvino/{name}.xml"}
+    return graphs | {"openvino": f"openvino/{name}.xml"}
 
 def _put_graphs(folder, runtime, onnx_path, openvino, encoder):
     "Write all graphs and say in `runtime` where they are"
@@ -77,14 +78,9 @@ def _default_probes(recipe):
 
 def _put_probes(folder, runtime, recipe, inputs, probs, tolerance):
     "Write the probes after every graph has passed them"
-    found = {name: _runner(folder, recipe, runtime, name).answer(inputs)["probs"] for name in runtime["graphs"]}
-    reference = found["onnxruntime"] if probs is None else np.asarray(probs, dtype=np.float32)
-    for name, got in found.items():
-        difference = np.abs(got - reference).max() if got.shape == reference.shape else np.inf
-        if not difference <= tolerance:
-            raise InputError(f"the {name} graph differs by {difference:.2g} from the reference on the probes, "
-                             f"more than {tolerance:g}: export it again, in float32")
-    np.savez_compressed(folder/"probes.npz", **probe_arrays(inputs, reference, recipe))
+    said = {name: _runner(folder, recipe, runtime, name).answer(inputs) for name in runtime["graphs"]}
+    made = agreed_probes(inputs, said, recipe, runtime["precision"], probs, tolerance)
+    np.savez_compressed(folder/"probes.npz", **made)
 
 # %% ../../nbs/70_deployment.bundle.ipynb #3333f72d
 def check_made_by(
@@ -142,13 +138,13 @@ def _put_report(folder, name, content):
     elif Path(content).is_dir(): shutil.copytree(content, target)
     else: shutil.copyfile(content, target)
 
-# %% ../../nbs/70_deployment.bundle.ipynb #ff81335a
+# %% ../../nbs/70_deployment.bundle.ipynb #ba43876c
 def write_bundle(
     path, # folder to make, str or Path
     scale:RiskScale, # the classes
     recipe, # how a file becomes the graph's input, `ImageRecipe` or `VideoRecipe`
     onnx_path, # graph: `images` uint8 (n, ...) or `sequence` float32 (n, t, D) -> `probs` float32 (n, C), str or Path
-    openvino=True, # the .xml of a graph with its .bin beside it; True converts the ONNX graph; False leaves it out
+    openvino=True, # the .xml of a graph, its .bin beside it, alone if `onnx_path` is None; True converts, False: none
     runtime:str="openvino", # that makes the decisions: 'openvino' or 'onnxruntime'
     weights=None, # name -> array, or a .safetensors file
     calibrator=None, # `Calibrator`, or None to report probabilities as they are
@@ -157,7 +153,7 @@ def write_bundle(
     seen=None, # DataFrame with sha256, phash, split of all items used in any way
     encoder=None, # ONNX graph of the frame encoder of a video recipe; its .xml beside it where `openvino` is a file
     probes=None, # uint8 (n, size, size, 3), or clips (n, frames, size, size, 3); made up by default
-    probe_probs=None, # what the reference (torch) says of them, float (n, C); the ONNX graph's answer by default
+    probe_probs=None, # what the reference (torch) says of them, float (n, C); the first graph's answer by default
     certificates=(), # more of them on the same items: of levels, of selective answers
     bins=(), # `ConditionBins` of measured conditions, fixed on training items
     outliers=None, # `Outliers` fitted on features that this graph gave, or None: no picture is too unlike the others
@@ -170,6 +166,7 @@ def write_bundle(
 ) -> str: # the bundle's id
     "Write a bundle, whole or not at all; `InputError` when graphs disagree or the target exists"
     task = "video" if isinstance(recipe, VideoRecipe) else "image"
+    if onnx_path is None and isinstance(openvino, bool): raise InputError("a bundle needs a graph, .onnx or .xml")
     document = dict(parent=None, task=task, scale=scale.to_dict(), recipe=recipe.to_dict(),
                     runtime=dict(name=runtime if openvino else "onnxruntime", precision="fp32", graphs={}),
                     calibrator=None if calibrator is None else calibrator.to_dict(),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Runner', 'read_ahead', 'VideoRunner', 'recipe_of', 'make_runner', 'make_probes', 'make_clip_probes', 'probe_arrays',
-           'MachineCheck', 'check_machine']
+           'agreed_probes', 'MachineCheck', 'check_machine']
 
 # %% ../../nbs/69e_deployment.runner.ipynb #137a1676
 import contextlib
@@ -359,7 +359,7 @@ def make_clip_probes(
         for k in range(num_frames): out[i, k] = np.roll(patches, (k*(1 + 3*i), k*(i + 1)), (0, 1))
     return out
 
-# %% ../../nbs/69e_deployment.runner.ipynb #7b707bf4
+# %% ../../nbs/69e_deployment.runner.ipynb #d09015cb
 def _video_bytes(frames, fps):
     "A short video in memory"
     import av
@@ -389,6 +389,24 @@ def probe_arrays(
         data, name = jpeg.getvalue(), "jpeg"
     more = {} if features is None else dict(features=features)
     return dict(images=inputs, probs=probs, pixels=recipe.load(data)) | {name: np.frombuffer(data, np.uint8)} | more
+
+def agreed_probes(
+    inputs:np.ndarray, # as in `probe_arrays`
+    said:dict, # runtime -> what its graph says of them, `probs` and perhaps `features`; the certified one first
+    recipe, # `ImageRecipe` or `VideoRecipe`
+    precision:str, # of the graphs; features are kept where it is not 'fp32'
+    reference=None, # probabilities that each must give, float (n, C); those of the first graph by default
+    tolerance:float=1e-4, # largest difference of a probability
+) -> dict: # as `probe_arrays`
+    "What `probes.npz` holds of graphs that answer alike; `InputError` when one does not"
+    first = next(iter(said.values()))
+    reference = first["probs"] if reference is None else np.asarray(reference, dtype=np.float32)
+    for name, got in said.items():
+        off = np.abs(got["probs"] - reference).max() if got["probs"].shape == reference.shape else np.inf
+        if not off <= tolerance:
+            raise InputError(f"the {name} graph differs by {off:.2g} from the reference on the probes, more than "
+                             f"{tolerance:g}: export it again, from the same weights and in the same precision")
+    return probe_arrays(inputs, reference, recipe, None if precision == "fp32" else first.get("features"))
 
 # %% ../../nbs/69e_deployment.runner.ipynb #933f1c9b
 class MachineCheck(NamedTuple):
