@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SECTIONS', 'levels_part', 'plot_levels', 'subgroups_part', 'selective_part', 'further_section', 'misses_section']
 
-# %% ../nbs/80e_assurance.ipynb #8942c19c
+# %% ../nbs/80e_assurance.ipynb #ae3e46b5
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -15,13 +15,13 @@ from .deployment.promises import call_classes
 from .evaluation.clusters import failure_html
 from .evaluation.intervals import rate_figure
 from .evaluation.levels import call_levels, level_rates
-from .evaluation.page import bullets, paragraph, table
+from .evaluation.page import bullets, drawing_or_why, paragraph, table
 from .evaluation.selective import SELECTIVE, plot_selective, selective_rates
 from .evaluation.subgroups import ConditionBins, subgroup_masks
 from .evaluation.uncertainty import risk_coverage
-from .verdict import Signoff, _drawn
+from .verdict import Signoff
 
-# %% ../nbs/80e_assurance.ipynb #670b449c
+# %% ../nbs/80e_assurance.ipynb #0e25fd04
 def levels_part(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -42,8 +42,8 @@ def levels_part(
             f"{made.joint['confidence']:.1%} confidence.")
     head = ("level", "called", "at most", "confidence", "units", "threshold", "measured here")
     return (paragraph(text) + table(head, rows)
-            + _drawn(lambda: plot_levels(rates, made), "How often each level is called too low and too high, with 95% "
-                     "intervals; the red line is what was proven")
+            + drawing_or_why(lambda: plot_levels(rates, made), "How often each level is called too low and too high, "
+                             "with 95% intervals; the red line is what was proven")
             + paragraph(f"Certificate {made.id}.", kind="note"))
 
 def plot_levels(
@@ -101,7 +101,7 @@ def _measured_subgroups(s, facts):
     return {name: rate_figure(s.actions == "clear", mask & s.preds.unsafe, s.preds.groups, nothing="no unsafe items")
             for name, mask in masks.items()}
 
-# %% ../nbs/80e_assurance.ipynb #97d1f8b9
+# %% ../nbs/80e_assurance.ipynb #e54fc15f
 def selective_part(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -125,7 +125,7 @@ def selective_part(
              "rate_items": "wrong among the answers, in items", "rate_without": "wrong if everything were answered"}
     rows = [(words[k], f) for k, f in rates.items()]
     return (paragraph(text) + table(("measured here", "figure"), rows)
-            + _drawn(lambda: plot_selective(made, curve), "Share of errors among the "
+            + drawing_or_why(lambda: plot_selective(made, curve), "Share of errors among the "
                      "items that are kept; in red what was proven, as far as it reaches")
             + paragraph(f"Certificate {made.id}.", kind="note"))
 

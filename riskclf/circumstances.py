@@ -7,7 +7,7 @@ __all__ = ['WORDS', 'SECTIONS', 'conditions_section', 'robustness_section', 'shi
            'labels_section', 'data_section', 'checklist_section', 'cards_section', 'provenance_section',
            'words_section', 'make_sections']
 
-# %% ../nbs/80d_circumstances.ipynb #9c74d976
+# %% ../nbs/80d_circumstances.ipynb #04440550
 from pathlib import Path
 
 import pandas as pd
@@ -19,16 +19,16 @@ from .evaluation.dataset_card import dataset_sections
 from .evaluation.failures import spans_of
 from .evaluation.intervals import figure, format_figure, rate_figure
 from .evaluation.labels import miss_rate_without
-from .evaluation.page import Raw, bullets, escape, gallery, markdown, paragraph, table
+from .evaluation.page import Raw, bullets, drawing_or_why, escape, gallery, markdown, paragraph, table
 from .evaluation.robustness import describe_losses, plot_robustness
 from .evaluation.shift import plot_shift, worst_rate
 from .evaluation.slices import search_slices
 from .evaluation.uncertainty import plot_risk_coverage, rank_errors, risk_coverage
 from .verdict import (
-    Signoff, _drawn, certificate_section, failures_section, figures_section, pictures_section, short_section,
+    Signoff, certificate_section, failures_section, figures_section, pictures_section, short_section,
     thresholds_section, what_section)
 
-# %% ../nbs/80d_circumstances.ipynb #7728e254
+# %% ../nbs/80d_circumstances.ipynb #58eba122
 def conditions_section(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -39,7 +39,7 @@ def conditions_section(
     try: rates = condition_metrics(s.preds, s.conditions, s.actions, names)
     except InputError as e: return paragraph(f"Nothing can be said about conditions: {e}.", kind="open")
     words = {"recall": "Share of unsafe items that raised an alarm"}
-    drawn = [_drawn(lambda m=m: plot_conditions(rates, m), f"{words.get(m, m.replace('_', ' ').capitalize())}, "
+    drawn = [drawing_or_why(lambda m=m: plot_conditions(rates, m), f"{words.get(m, m.replace('_', ' ').capitalize())}, "
                                                            "value by value; the "
                                                            "dotted line is all items") for m in names]
     each = [(condition_words(r.condition), r.subgroup, r.metric.replace("_", " "), r.n, r.n_groups, _row_figure(r))
@@ -85,7 +85,7 @@ def _row_figure(r):
     value, low, high = (None if pd.isna(v) else v for v in (r.value, r.low, r.high))
     return figure(value, low, high, r.note or None)
 
-# %% ../nbs/80d_circumstances.ipynb #2fdc5e82
+# %% ../nbs/80d_circumstances.ipynb #64afddbf
 def robustness_section(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -102,7 +102,7 @@ def robustness_section(
     aimed = [f"A change of at most {r['strength']:g} grey levels of 256, made by someone who has the weights and "
              f"wants to deceive the model, leaves a balanced accuracy of {format_figure(r['balanced_accuracy'])}."
              for r in rows if r["kind"] == "adversarial"]
-    return (paragraph(text) + bullets(describe_losses(rows)) + _drawn(
+    return (paragraph(text) + bullets(describe_losses(rows)) + drawing_or_why(
         lambda: plot_robustness(rows, names), "Each corruption at rising strength, with 95% bands") + paragraph(*aimed))
 
 def shift_section(
@@ -125,7 +125,7 @@ def shift_section(
             "Which factor is realistic is for people who know the place to say; the data cannot tell.")
     return (paragraph(*told, text) + table(("factor", "at most, if no kind gets more than so many times as frequent",
                                      "at most, if no kind gains more than this factor on any other"), rows)
-            + _drawn(lambda: plot_shift(rate), "The bound as a function of the factor"))
+            + drawing_or_why(lambda: plot_shift(rate), "The bound as a function of the factor"))
 
 def doubt_section(
     s:Signoff, # what was gathered
@@ -140,8 +140,8 @@ def doubt_section(
             "mean share of errors among the items kept when the most doubtful ones are set aside; lower is "
             f"better. Share of errors over all items: {format_figure(ranked['error_rate'])}.")
     return (paragraph(text) + table(("measure of doubt", "AUROC", "area under the risk-coverage curve"), rows)
-            + _drawn(lambda: plot_risk_coverage({"the model": curve}), "Share of errors among the items that are kept, "
-                     "against the share that is kept, with 95% bands"))
+            + drawing_or_why(lambda: plot_risk_coverage({"the model": curve}), "Share of errors among the items that "
+                             "are kept, against the share that is kept, with 95% bands"))
 
 # %% ../nbs/80d_circumstances.ipynb #8cf606f3
 def unlike_section(

@@ -87,7 +87,7 @@ def check_place(
     if there and kind != "bundle" and not _is_ours(out, proof):
         raise InputError(f"{there[0]} was not written by certify, and would be written over: name another --out")
 
-# %% ../nbs/79c_commands.ipynb #e72f6ea7
+# %% ../nbs/79c_commands.ipynb #30791782
 def checked_data(
     data, # in any form that `train` takes
     split, # percent for train, valid, calibration, test; None for none
@@ -119,8 +119,7 @@ def left_out(
 ) -> list: # of str
     "The promise that `strict` makes, where it is broken"
     n = len(prepared.bad)
-    passed = [note for note in prepared.notes if " passed over, such as " in note]  # files that became no items
-    return [f"{n} file{'s' if n > 1 else ''} cannot be used"]*(n > 0) + passed
+    return [f"{n} file{'s' if n > 1 else ''} cannot be used"]*(n > 0) + prepared.passed_over
 
 # %% ../nbs/79c_commands.ipynb #70bb8a92
 def check_wish(

@@ -145,7 +145,7 @@ def _card(bundle, section, metrics, facts):
     head, mark, rest = render_card(metrics, facts).partition("\n## ")
     return f"{head.rstrip()}\n\n## Export\n\n{section}\n{mark}{rest}"
 
-# %% ../nbs/79e_exporting.ipynb #4380be54
+# %% ../nbs/79e_exporting.ipynb #af363de3
 def _judged(runner, bundle, items):
     "What a runner says of everything outside training"
     from riskclf.deployment.runtime import predict_frame
@@ -169,13 +169,17 @@ def _word(label, names): return " ".join(names[label]) if np.ndim(label) else st
 def _prove_more(bundle, after):
     "Certificates beside that of the policy, proven again, and what is lost"
     from riskclf.evaluation.levels import recertify_classes
-    made, lost = [], []
-    for c in bundle.promises.certificates:
-        kinds = {b["kind"] for b in c.bounds}
-        if after is not None and kinds <= {"under_call", "under_call_by_two"}:
-            made.append(recertify_classes(c, after.subset("calibration")).certificate)
-        else: lost.append(f"the certificate of {', '.join(sorted(kinds))} was not proven again, so it is left out")
-    return made, lost
+    from riskclf.evaluation.selective import SELECTIVE, recertify_selective
+    made, lost, after = {}, [], after and after.subset("calibration")
+    kinds = {c: {b["kind"] for b in c.bounds} for c in bundle.promises.certificates}
+    for c in sorted(kinds, key=lambda c: not kinds[c].isdisjoint(SELECTIVE)):  # levels decide what is answered
+        outcome, of = None, c.bounds[0].get("called_by")
+        if after is not None and kinds[c] <= {"under_call", "under_call_by_two"}: outcome = recertify_classes(c, after)
+        elif after is not None and kinds[c] <= set(SELECTIVE): outcome = recertify_selective(c, after, made.get(of))
+        name, why = ", ".join(sorted(kinds[c])), "" if outcome is None else f": {outcome.reason}"
+        if outcome: made[c.id] = outcome.certificate
+        else: lost.append(f"the certificate of {name} was not proven again, so it is left out{why}")
+    return list(made.values()), lost
 
 def _prove(bundle, before, after, max_changed):
     "The policy of the export, what became of the promises, and why it fails (an empty list when it does not)"

@@ -6,7 +6,7 @@
 __all__ = ['Prepared', 'prepare_data', 'read_recipe', 'Learnt', 'learn', 'take_actions', 'unit_metrics', 'without_proof',
            'promise_metrics', 'report', 'Kept', 'score_items', 'Judged', 'judge', 'data_hash']
 
-# %% ../nbs/78_pipeline.ipynb #7803f297
+# %% ../nbs/78_pipeline.ipynb #50efa065
 import gc
 import logging
 from pathlib import Path
@@ -28,16 +28,16 @@ from .deployment.promises import call_classes, keep_promises
 from .deployment.runtime import predict_frame, reduce_recordings, window_features
 from .evaluation.bounds import unit_rows
 from .evaluation.calibration import plot_reliability
+from .evaluation.certificate import why_unproven
 from .evaluation.clips import other_length
 from .evaluation.events import is_too_short
 from .evaluation.failures import decision_impact, find_failures, plot_failures
 from .evaluation.intervals import figure, rate_figure
 from .evaluation.labels import apply_label_review
 from .evaluation.metrics import evaluate_predictions, plot_confusion, plot_pr, plot_roc, plot_thresholds
-from .evaluation.policy import is_proven
 from .kinds import KINDS, find_kind, without_warnings
 
-# %% ../nbs/78_pipeline.ipynb #fe05e737
+# %% ../nbs/78_pipeline.ipynb #4d96b929
 class Prepared(NamedTuple):
     "Checked items with groups and splits; `checked` has the unusable ones too"
     df:pd.DataFrame
@@ -48,6 +48,8 @@ class Prepared(NamedTuple):
     def bad(self): return self.checked[self.checked["status"] == "bad"]
     @property
     def notes(self): return list(self.df.attrs.get("notes", []))
+    @property
+    def passed_over(self): return list(self.df.attrs.get("passed_over", []))  # those of the notes on files, no items
     @property
     def group_source(self): return self.df.attrs.get("group_source", "")
     @property
@@ -197,7 +199,7 @@ def _save_pictures(preds, policy, calibrator, failures, out):
         if not len(failures) or not (failures["kind"] == kind).any(): continue
         _save(lambda kind=kind: plot_failures(failures, kind), out/f"{kind.replace(' ', '_')}.jpg")
 
-# %% ../nbs/78_pipeline.ipynb #5bf64d12
+# %% ../nbs/78_pipeline.ipynb #9c7dd32f
 _UNITS = dict(item="one item a group", event="one event a group", all="a group counts once, by its worst item")
 
 def unit_metrics(
@@ -218,8 +220,8 @@ def _unit_rate(preds, policy, kind, side, events):
     some, events = preds.take(mine), events[mine]
     rows = unit_rows(some, unit, side)
     fig = rate_figure(events[rows] if unit != "all" else np.isin(some.groups[rows], some.groups[events]))
-    proven = is_proven(policy.certificate, kind)
-    return _noted(fig, _UNITS[unit] + ", not certified" * (not proven)) | dict(unit=unit)
+    lost = why_unproven(policy.certificate, kind)
+    return _noted(fig, _UNITS[unit] + ", not certified" * bool(lost)) | dict(unit=unit)
 
 def _noted(fig, note): return fig | dict(note="; ".join(filter(None, [fig.get("note"), note])))
 

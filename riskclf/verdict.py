@@ -6,7 +6,7 @@
 __all__ = ['Signoff', 'short_section', 'what_section', 'certificate_section', 'figures_section', 'pictures_section',
            'thresholds_section', 'failures_section']
 
-# %% ../nbs/80c_verdict.ipynb #557d56a4
+# %% ../nbs/80c_verdict.ipynb #4979a878
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +16,12 @@ import pandas as pd
 from .core import InputError, Predictions
 from .evaluation.calibration import plot_reliability
 from .evaluation.card import CARD_METRICS, FIGURE_WORDS, UNIT_WORDS
-from .evaluation.certificate import describe_bound
-from .evaluation.checklist import read_place, unproven_misses
+from .evaluation.certificate import describe_bound, why_unproven
+from .evaluation.checklist import read_place
 from .evaluation.failures import decision_impact, spans_of
 from .evaluation.intervals import figure
 from .evaluation.metrics import plot_confusion, plot_pr, plot_roc, plot_thresholds
-from .evaluation.page import Raw, bullets, drawing, escape, gallery, markdown, paragraph, table
+from .evaluation.page import Raw, bullets, drawing_or_why, escape, gallery, markdown, paragraph, table
 
 # %% ../nbs/80c_verdict.ipynb #551b35c9
 @dataclass
@@ -60,7 +60,7 @@ class Signoff:
     @property
     def alarms(self): return [n for n, a in zip(self.preds.scale.names, self.preds.scale.alarm) if a]
 
-# %% ../nbs/80c_verdict.ipynb #561260e8
+# %% ../nbs/80c_verdict.ipynb #b333566b
 def _rate_sentence(fig, what):
     if fig["value"] is None: return f"{what}: cannot be said ({fig.get('note', 'not measured')})."
     text = f"{what}: {fig['value']:.1%}"
@@ -74,7 +74,7 @@ def short_section(
     m, failed = s.metrics, [text for passed, text in s.verified if not passed]
     bounds = s.certificate.content["bounds"] if s.certificate else []
     bounds = [*bounds, *(b for c in _promised(s) for b in c.content["bounds"])]
-    lost, proof = unproven_misses(s.certificate and s.certificate.content), ""
+    lost, proof = why_unproven(s.certificate), ""
     if lost: proof = paragraph(f"No miss rate is proven for this model: {lost}.", _never_clears(s), kind="bad")
     if bounds and failed: proof += paragraph(f"The certificate does not verify: {failed[0]}.", kind="bad")
     elif bounds: proof += paragraph(f"Proven: {'; '.join(map(describe_bound, bounds))}.", kind="good")
@@ -159,7 +159,7 @@ def _verify_lines(s):
     rows = [(marks[bool(ok)], line) for ok, line in s.verified]
     return "<h3>Checked again</h3>" + paragraph(text) + table(("", "check"), rows)
 
-# %% ../nbs/80c_verdict.ipynb #99cc3a54
+# %% ../nbs/80c_verdict.ipynb #4661c291
 def figures_section(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -177,11 +177,6 @@ def figures_section(
             + "<h3>Class by class</h3>" + paragraph(each)
             + table(("class", "precision", "recall", "F1", "items"), classes))
 
-def _drawn(make, caption):
-    "A drawing, or the reason why there is none"
-    try: return drawing(make(), caption)
-    except InputError as e: return paragraph(f"{caption}: cannot be drawn, {e}.", kind="note")
-
 def pictures_section(
     s:Signoff, # what was gathered
 ) -> str: # HTML
@@ -191,13 +186,15 @@ def pictures_section(
     honest = p.probs if s.calibrator is None else s.calibrator.apply(p.probs)
     stated, right = honest.max(axis=1)[known], (p.preds == p.targets)[known]
     return '<div class="pair">' + "".join([
-        _drawn(lambda: plot_confusion(p), "Confusion matrix: rows are true classes, columns the most probable class"),
-        _drawn(lambda: plot_reliability(stated, right, p.groups[known]), "Reliability: how often the model is right "
-               "against how probable it says it is; on the dotted line both agree, bars are 95% intervals"),
-        _drawn(lambda: plot_roc(p), "ROC: unsafe items found against false alarms, over all thresholds"),
-        _drawn(lambda: plot_pr(p), "Precision against recall, over all thresholds")]) + "</div>"
+        drawing_or_why(lambda: plot_confusion(p),
+                       "Confusion matrix: rows are true classes, columns the most probable class"),
+        drawing_or_why(lambda: plot_reliability(stated, right, p.groups[known]),
+                       "Reliability: how often the model is right against how probable it says it is; on the dotted "
+                       "line both agree, bars are 95% intervals"),
+        drawing_or_why(lambda: plot_roc(p), "ROC: unsafe items found against false alarms, over all thresholds"),
+        drawing_or_why(lambda: plot_pr(p), "Precision against recall, over all thresholds")]) + "</div>"
 
-# %% ../nbs/80c_verdict.ipynb #232df1d8
+# %% ../nbs/80c_verdict.ipynb #bfe8ee82
 def _held_back(s):
     "What goes to a person, whatever its risk score"
     held = ["what cannot be judged"]
@@ -222,7 +219,7 @@ def thresholds_section(
             "from 0 to 1. Decisions act on it as it stands.")
     caption = ("Miss rate and false-alarm rate if one threshold decided alone, with 95% bands; upright lines mark the "
                "thresholds in force")
-    drawn = _drawn(lambda: plot_thresholds(s.preds, p.clear_below, p.alarm_from), caption)
+    drawn = drawing_or_why(lambda: plot_thresholds(s.preds, p.clear_below, p.alarm_from), caption)
     return (paragraph(text) + table(("action", "risk score"), rows) + drawn + "<h3>What errors cost</h3>"
             + paragraph("In the unit of the cost matrix that belongs to the classes; 'cost of one' shows what it says.")
             + table(("truth", "decision", "items", "cost of one", "cost of 1,000 like these"), costs, digits=1))

@@ -187,6 +187,24 @@ def imports_point_down():
     return found
 
 
+def private_names_stay():
+    "No module imports a name with an underscore from another room, such as `data` or `evaluation`"
+    found = []
+    for nb in NBS.glob("[0-9]*.ipynb"):
+        module = module_name(nb)
+        path = ROOT / "riskclf" / (module.replace(".", "/") + ".py")
+        if not path.exists():
+            continue
+        for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            home = absolute(n, module) if isinstance(n, ast.ImportFrom) else ""
+            if not home.startswith("riskclf.") or home.rpartition(".")[0] == f"riskclf.{module}".rpartition(".")[0]:
+                continue
+            names = [a.name for a in n.names if a.name.startswith("_")]
+            if names:
+                found.append(f"riskclf.{module} imports {', '.join(names)} of {home}: make it public, or move it")
+    return found
+
+
 def small_modules():
     "No exported module is over 450 lines, no exported cell over 60"
     found = []
@@ -281,6 +299,7 @@ CHECKS = (
     outputs_saved,
     import_cells,
     imports_point_down,
+    private_names_stay,
     small_modules,
     sidebar_complete,
     lint,

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['CALM', 'RUSH', 'LEVELS', 'write_video', 'make_clips', 'plan_events', 'make_recording']
 
-# %% ../../nbs/10c_data.clips.ipynb #2ed34dfc
+# %% ../../nbs/10c_data.clips.ipynb #01613c33
 from pathlib import Path
 
 import numpy as np
 
 from ..core import InputError
-from .synthetic import _LIGHT, _background, _moment, _plan_group
+from .synthetic import LIGHT, plan_scene, scene_background, scene_time
 
 # %% ../../nbs/10c_data.clips.ipynb #9886c35d
 def write_video(
@@ -54,19 +54,19 @@ def _ratio(fps):
     from fractions import Fraction
     return Fraction(fps).limit_denominator(1001)
 
-# %% ../../nbs/10c_data.clips.ipynb #a3b93faf
+# %% ../../nbs/10c_data.clips.ipynb #2d74faa3
 CALM, RUSH = 0.15, 0.75  # pace of the lights, in sides of the picture a second
 
 def _plan_floor(rng, lighting):
     "What the clips of one group share"
-    plan = _plan_group(rng, lighting, 6)
+    plan = plan_scene(rng, lighting, 6)
     return plan | dict(lights=int(rng.integers(8, 15)), hue=rng.uniform(0.6, 1., 3), pace=rng.normal(),
                        twinkle=rng.uniform(0.01, 0.04))
 
 def _film(plan, agitation, size, fps, difficulty, rng):
     "Pictures of a swarm whose agitation is float (n,), in [0, 1]; yields uint8 (size, size, 3)"
-    floor = 0.55 * _background(plan, np.random.default_rng(plan["lights"]), size)
-    glow = np.float32(_LIGHT[plan["lighting"]]) * 0.3 + 0.7
+    floor = 0.55 * scene_background(plan, np.random.default_rng(plan["lights"]), size)
+    glow = np.float32(LIGHT[plan["lighting"]]) * 0.3 + 0.7
     place, angle = rng.random((plan["lights"], 2)), rng.uniform(0, 2 * np.pi, plan["lights"])
     pace = np.exp(0.3 * difficulty * plan["pace"] + rng.normal(0, 0.2, plan["lights"])) / fps
     axis, noise = (np.arange(size) + 0.5) / size, 1.5 + 6 * difficulty
@@ -88,7 +88,7 @@ def _outburst(level, n, rng):
     start = int(rng.integers(0, n - length + 1))
     return np.where((np.arange(n) >= start) & (np.arange(n) < start + length), 1., 0.)
 
-# %% ../../nbs/10c_data.clips.ipynb #46df533c
+# %% ../../nbs/10c_data.clips.ipynb #7be2a03b
 LEVELS = ("stable", "critical", "terminal")
 
 def _check_clip_arguments(n, seconds, fps, size, difficulty):
@@ -119,7 +119,8 @@ def make_clips(
         agitation, label = _outburst(levels[i], frames, rng), LEVELS[levels[i]]
         path = f"{label}/g{g:04d}-{k}.{'mkv' if codec == 'ffv1' else 'mp4'}"
         write_video(out/path, _film(plan, agitation, size, fps, difficulty, rng), fps, codec)
-        rows.append(dict(path=path, label=label, group=f"g{g:04d}", time=_moment(g, k, -(-n // items_per_group), plan),
+        rows.append(dict(path=path, label=label, group=f"g{g:04d}",
+                         time=scene_time(g, k, -(-n // items_per_group), plan),
                          lighting=plan["lighting"], camera=f"cam{plan['camera']}", seconds=frames / fps, fps=fps,
                          agitation=round(float(agitation.mean()), 3)))
     frame = pd.DataFrame(rows)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['VIDEO_DECODER', 'VIDEO_SUFFIXES', 'VIDEO_LIMITS', 'HOLE_S', 'HOLE_STEPS', 'VideoError', 'iter_frames', 'load_frames',
-           'video_seconds', 'load_preview']
+           'video_header', 'video_seconds', 'load_preview']
 
 # %% ../../nbs/10d_data.frames.ipynb #525ac655
 import contextlib
@@ -429,7 +429,15 @@ def load_frames(
     for k, image in zip(order, seen): images[k] = image
     return images
 
-# %% ../../nbs/10d_data.frames.ipynb #dd1e4520
+# %% ../../nbs/10d_data.frames.ipynb #ce95e50e
+def video_header(
+    source, # path, or the bytes of a file
+    limits:dict=None, # as in `iter_frames`
+) -> dict: # size_bytes; seconds, None where it does not say; step_s, seconds from picture to picture
+    "What a video says of itself, before any picture is decoded; `VideoError` when it cannot be opened"
+    with _Video(source, None, 1, limits) as video:
+        return dict(size_bytes=video.size_bytes, seconds=video.longest, step_s=video.step)
+
 def video_seconds(
     source, # path, or the bytes of a file
     limits:dict=None, # as in `iter_frames`

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RESIZES', 'AUGMENT', 'PRESETS', 'ImageRecipe', 'Batch', 'load_batch', 'iter_batches', 'augment_spec', 'augment_id',
-           'augment']
+           'vary', 'augment']
 
 # %% ../../nbs/15_data.images.ipynb #6b526875
 import difflib
@@ -230,7 +230,20 @@ def _grain(image, sd, rng):
     noise = np.round(_NORMAL * sd).astype(np.int16)[rng.integers(0, 256, image.shape, dtype=np.uint8)]
     return np.clip(image + noise, 0, 255).astype(np.uint8)
 
-# %% ../../nbs/15_data.images.ipynb #cd5751d6
+# %% ../../nbs/15_data.images.ipynb #480e6e47
+def vary(
+    image:np.ndarray, # uint8 (h, w, 3), RGB
+    spec:dict, # from `augment_spec`
+    rng:np.random.Generator, # draws everything, in this order: geometry, colour, blur, noise
+    grey:float=None, # around which contrast changes, 0 to 255; the mean of the image by default
+    grain:np.random.Generator=None, # draws the noise apart, after everything else was drawn
+) -> np.ndarray: # uint8 (h, w, 3)
+    "A random variation with generators of one's own, such as one light for all pictures of a clip and noise for each"
+    from PIL import Image
+    im = _colour(_geometry(Image.fromarray(image), spec, rng), spec, rng, grey)
+    if grain is None: return _sensor(im, spec, rng)
+    return _grain(_sensor(im, spec | dict(noise=0.), rng), spec["noise"] * rng.uniform(), grain)
+
 def augment(
     image:np.ndarray, # uint8 (h, w, 3), RGB
     spec="light", # as in `augment_spec`
@@ -238,8 +251,6 @@ def augment(
     view:int=1, # number of the view, view 0 is the image itself
 ) -> np.ndarray: # uint8 (h, w, 3)
     "A random variation of an image, the same one every time"
-    from PIL import Image
     spec = augment_spec(spec)
     if view == 0 or spec == AUGMENT: return image
-    rng = np.random.default_rng([seed, view])
-    return _sensor(_colour(_geometry(Image.fromarray(image), spec, rng), spec, rng), spec, rng)
+    return vary(image, spec, np.random.default_rng([seed, view]))

@@ -250,8 +250,8 @@ def _pick_labels(df, classes, alarm_from, costs, notes):
     df = df.drop(columns=values.columns).assign(**merged)
     return df, RiskScale(list(parts), alarm_from, costs, ordered=False, multilabel=True)
 
-# %% ../../nbs/11_data.manifest.ipynb #cee6ddc6
-def _read_data(data, columns, views, classes, notes):
+# %% ../../nbs/11_data.manifest.ipynb #3b34ad78
+def _read_data(data, columns, views, classes, passed):
     "(DataFrame, folder that paths are relative to, words for an error)"
     if isinstance(data, pd.DataFrame):
         return _rename(data.copy(), columns, "the DataFrame"), os.path.abspath("."), "labels of the DataFrame"
@@ -268,7 +268,7 @@ def _read_data(data, columns, views, classes, notes):
     if columns: raise InputError(f"{path} is a folder without manifest.csv, so there is no column to map")
     if views: raise InputError(f"{path} has no manifest.csv: several views need a table with one column a view")
     wanted = None if classes is None else {f for fs in parse_classes(classes).values() for f in fs}
-    return _read_folder(path.absolute(), wanted, notes), os.path.abspath(path), f"folders of {path}"
+    return _read_folder(path.absolute(), wanted, passed), os.path.abspath(path), f"folders of {path}"
 
 # %% ../../nbs/11_data.manifest.ipynb #51b5a4cf
 def _clean_columns(df, views, notes):
@@ -293,7 +293,7 @@ def _clean_columns(df, views, notes):
         renamed = sorted({(a, b) for a, b in zip(given, df["split"]) if a != b})
         notes += [f"split {a!r} is read as {b!r}" for a, b in renamed]
 
-# %% ../../nbs/11_data.manifest.ipynb #da2ceb7f
+# %% ../../nbs/11_data.manifest.ipynb #9ddeb2dd
 def load_manifest(
     data, # folder of class folders, folder with manifest.csv, .csv or .parquet file (str or Path), or DataFrame
     classes=None, # as in `parse_classes`; well-known names are recognised without
@@ -303,12 +303,12 @@ def load_manifest(
     views=None, # columns that hold the views of an item, 'visible,thermal' or a list; `path` is the first one
     costs=None, # as in `RiskScale`
     known:bool=False, # a model with these `classes` exists: some may be missing here, when nothing else is
-) -> tuple: # DataFrame (item, path, label, other columns; notes, root and views in `attrs`), and the `RiskScale`
+) -> tuple: # DataFrame (item, path, label, other columns; notes, passed_over, root, views in `attrs`); `RiskScale`
     "One row an item, and the scale its labels live on; `InputError` says what is wrong with the data and what to do"
-    notes, columns = [], parse_column(column)
+    passed, columns = [], parse_column(column)
     views = [v.strip() for v in views.split(",")] if isinstance(views, str) else list(views or [])
-    df, root, what = _read_data(data, columns, views, classes, notes)
-    df = df.reset_index(drop=True)
+    df, root, what = _read_data(data, columns, views, classes, passed)
+    df, notes = df.reset_index(drop=True), list(passed)
     _clean_columns(df, views, notes)
     if "label" in df:
         known = known and classes is not None
@@ -322,7 +322,7 @@ def load_manifest(
                          f"{root}")
     first = [c for c in ("item", "path", "label", *views, "group", "split", "mask", "time") if c in df]
     df = df[first + [c for c in df if c not in first]]
-    df.attrs = dict(notes=notes, root=root, views=views)
+    df.attrs = dict(notes=notes, passed_over=passed, root=root, views=views)
     return df, scale
 
 # %% ../../nbs/11_data.manifest.ipynb #b53d4c5e

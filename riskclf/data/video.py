@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CLIP_AUGMENT', 'CLIP_PRESETS', 'sample_times', 'ClipRecipe', 'clip_spec', 'augment_clip']
 
-# %% ../../nbs/16_data.video.ipynb #c8c86a9a
+# %% ../../nbs/16_data.video.ipynb #8b9fa6cf
 import math
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from .facts import video_facts  # noqa: F401
 from riskclf.data.frames import (  # noqa: F401  whoever works with clips finds the frames here too
     VIDEO_DECODER, VIDEO_LIMITS, VIDEO_SUFFIXES, VideoError, iter_frames, load_frames, video_seconds,
 )
-from .images import AUGMENT, PRESETS, ImageRecipe, _colour, _geometry, _grain, _sensor, augment_spec
+from .images import AUGMENT, PRESETS, ImageRecipe, augment_spec, vary
 
 # %% ../../nbs/16_data.video.ipynb #47086059
 def sample_times(
@@ -125,7 +125,7 @@ def load_window(
     "The pictures of one window at `fps`; a video that ends before it is padded with its last picture"
     return load_frames(source, start_s + np.arange(self.num_frames) / self.fps, self.image, report, None, limits)
 
-# %% ../../nbs/16_data.video.ipynb #e59fe015
+# %% ../../nbs/16_data.video.ipynb #ff457e2d
 CLIP_AUGMENT = AUGMENT | dict(jitter=0., speed=0.)
 CLIP_PRESETS = PRESETS | {
     "light": PRESETS["light"] | dict(jitter=0.5),
@@ -158,11 +158,9 @@ def augment_clip(
     if view == 0 or spec == CLIP_AUGMENT: return frames
     frames = frames[_moments(len(frames), spec, np.random.default_rng([seed, view, 1]))]
     grey = float(np.asarray(Image.fromarray(frames[len(frames) // 2]).convert("L")).mean())
-    still = spec | dict(noise=0.)
-    def one(k):
-        rng = np.random.default_rng([seed, view])  # the same draws for every picture
-        image = _sensor(_colour(_geometry(Image.fromarray(frames[k]), spec, rng), spec, rng, grey), still, rng)
-        return _grain(image, spec["noise"] * rng.uniform(), np.random.default_rng([seed, view, 2, k]))
+    def one(k):  # the same draws for every picture, and noise of its own
+        return vary(frames[k], spec, np.random.default_rng([seed, view]), grey,
+                    np.random.default_rng([seed, view, 2, k]))
     return np.stack([one(k) for k in range(len(frames))])
 
 def _moments(n, spec, rng):

@@ -7,7 +7,7 @@ __all__ = ['MEASURES', 'VIDEO_MEASURES', 'GAPS', 'picture_conditions', 'video_co
            'bin_conditions', 'outcomes', 'condition_frame', 'subgroup_names', 'condition_metrics', 'condition_gaps',
            'condition_words', 'plot_conditions']
 
-# %% ../../nbs/46_evaluation.conditions.ipynb #8689f131
+# %% ../../nbs/46_evaluation.conditions.ipynb #8f510166
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
@@ -18,8 +18,8 @@ import pandas as pd
 
 from ..core import InputError, Predictions, progress, threads
 from ..data.checks import is_video
-from ..data.decode import ImageError, _open, load_image
-from ..data.frames import VideoError, _Video, load_frames
+from ..data.decode import ImageError, load_image, open_header
+from ..data.frames import VideoError, load_frames, video_header
 from ..data.manifest import condition_columns
 from .failures import called_classes
 from .intervals import (
@@ -51,7 +51,7 @@ def _jpeg_quality(im):
     scale = 100 * sum(table) / 3688
     return (200 - scale) / 2 if scale <= 100 else 5000 / scale
 
-# %% ../../nbs/46_evaluation.conditions.ipynb #e40a8dc6
+# %% ../../nbs/46_evaluation.conditions.ipynb #6ccf3cb4
 def picture_conditions(
     path, # image file, str or Path
     side:int=224, # shorter side to which the picture is brought down before, in pixels
@@ -60,13 +60,13 @@ def picture_conditions(
     try: data = Path(path).read_bytes()
     except (OSError, ValueError) as e: raise ImageError("unreadable", f"{path} cannot be read: {e}") from None
     image = _reduced(load_image(data, min_side=side), side)
-    im = _open(data, str(path), 2**63)[0]  # the header once more, from memory
+    im = open_header(data, str(path), 2**63)[0]  # the header once more, from memory
     width, height = sorted(im.size, reverse=image.shape[1] >= image.shape[0])
     return light_of(image) | dict(sharpness=_sharpness(image), megapixels=width * height / 1e6,
                                   aspect=width / height, bytes_per_pixel=len(data) / (width * height),
                                   jpeg_quality=_jpeg_quality(im))
 
-# %% ../../nbs/46_evaluation.conditions.ipynb #51ddc1d8
+# %% ../../nbs/46_evaluation.conditions.ipynb #2ca1d137
 VIDEO_MEASURES = ("brightness", "contrast", "colour", "sharpness", "megapixels", "aspect", "duration_s", "fps",
                   "bits_per_pixel_s")
 
@@ -78,17 +78,17 @@ def video_conditions(
     frames:int=5, # moments that are looked at
 ) -> dict: # `VIDEO_MEASURES`, float
     "What a few moments of a video and its header tell about how it was made; `VideoError` when nothing can be seen"
-    with _Video(path) as video:
-        whole, size, step = video.longest, video.size_bytes, video.step
+    head = video_header(path)
+    whole = head["seconds"]
     end = whole if end_s is None else end_s
     if end is None: end = start_s + 1.  # a stream without an index does not say how long it is
     images = load_frames(path, start_s + (np.arange(frames) + 0.5) / frames * (end - start_s))
     (height, width), small = images.shape[1:3], [_reduced(i, side) for i in images]
     light = pd.DataFrame(map(light_of, small)).mean().to_dict()
-    bits = np.nan if whole is None else 8 * size / (width * height * whole)
+    bits = np.nan if whole is None else 8 * head["size_bytes"] / (width * height * whole)
     return light | dict(sharpness=float(np.median([_sharpness(i) for i in small])), megapixels=width * height / 1e6,
                         aspect=width / height, duration_s=np.nan if whole is None and end_s is None else end - start_s,
-                        fps=1 / step, bits_per_pixel_s=bits)
+                        fps=1 / head["step_s"], bits_per_pixel_s=bits)
 
 # %% ../../nbs/46_evaluation.conditions.ipynb #8fdbdf67
 def measure_conditions(

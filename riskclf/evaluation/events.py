@@ -6,11 +6,11 @@
 __all__ = ['touches', 'smooth_probs', 'smooth_windows', 'event_predictions', 'certify_events', 'limit_to_windows',
            'certified_windows', 'is_too_short', 'event_table']
 
-# %% ../../nbs/42e_evaluation.events.ipynb #c2f04350
+# %% ../../nbs/42e_evaluation.events.ipynb #fb71e180
 import numpy as np
 
 from ..core import InputError, Predictions
-from .certificate import Certificate, Outcome, certify
+from .certificate import Certificate, Outcome, certify, stretch_of
 
 # %% ../../nbs/42e_evaluation.events.ipynb #429a4a89
 def _check_windows(preds, smooth, gap_s):
@@ -73,7 +73,7 @@ def smooth_windows(
     frame = frame.assign(**dict(zip(columns, probs.T)))
     return Predictions(frame, preds.scale, preds.meta | dict(smooth=int(smooth), gap_s=float(gap_s)))
 
-# %% ../../nbs/42e_evaluation.events.ipynb #94fdfd11
+# %% ../../nbs/42e_evaluation.events.ipynb #5f4c918c
 def _check_events(preds, events):
     import pandas as pd
     if (missing := [c for c in ("item", "start_s", "end_s") if c not in events]):
@@ -87,8 +87,8 @@ def _check_events(preds, events):
         raise InputError(f"events lie in {len(strange)} recordings without predictions, such as {strange[0]!r}: "
                          "score them, leaving them out would hide what was missed")
     if "event" not in events: events["event"] = events["item"] + events["start_s"].map("@{:g}".format)
-    parts = events["item"].str.extract("(#.*)", expand=False).fillna("")  # of a film: `verify` looks for it in the name
-    events["event"] = [e if part in e else e + part for e, part in zip(events["event"].astype(str), parts)]
+    parts = events["item"].map(stretch_of)  # of a film: `verify` looks for it at the end of the name
+    events["event"] = [e if stretch_of(e) == part else e + part for e, part in zip(events["event"].astype(str), parts)]
     if "target" not in events: events["target"] = preds.scale.names[int(preds.scale.alarm.argmax())]
     if (twice := events.loc[events["event"].duplicated(), "event"].tolist()):
         raise InputError(f"{len(twice)} events have the name of another, such as {twice[0]!r}: give each its own")

@@ -86,7 +86,7 @@ def rate_figure(
     low, high = clopper_pearson(min(value * trials, trials), trials, level)
     return figure(value, low, high, "few groups" if min(G, trials) < FEW - 1e-9 else None)
 
-# %% ../../nbs/39_evaluation.intervals.ipynb #47cffa01
+# %% ../../nbs/39_evaluation.intervals.ipynb #298e68c8
 class GroupStatistic:
     "A figure as a function of group weights, with the influence of every group on it"
     def __init__(self,
@@ -97,10 +97,10 @@ class GroupStatistic:
         bounds:tuple=(0., 1.), # smallest and largest value the figure can have
         rows:int=None, # rows that one evaluation looks at, G by default; more rows, fewer bootstrap draws
         smooth:bool=True, # leaving one group out tells the spread; False when a quantile is inside
-        excess:float=0., # most that chance adds to the value on average: the interval begins that much lower
+        noise:tuple=None, # of a mean of absolute values: these, and how far chance moves each, both float (K,)
     ):
         self.at, self.num_groups, self.bounds, self.rows = at, num_groups, bounds, rows or num_groups
-        self.parts, self.units, self.smooth, self.excess = np.asarray(parts, dtype=float), units, smooth, excess
+        self.parts, self.units, self.smooth, self.noise = np.asarray(parts, dtype=float), units, smooth, noise
 
     @property
     def value(self): return float(self.at(np.ones((1, self.num_groups)))[0][0])
@@ -185,7 +185,7 @@ def average_precision_statistic(
     parts = [effective_groups(np.bincount(codes, k, minlength=G)) for k in (y, 1 - y) if k.any()]
     return GroupStatistic(at, G, parts, min(parts), rows=len(s))
 
-# %% ../../nbs/39_evaluation.intervals.ipynb #a6457c96
+# %% ../../nbs/39_evaluation.intervals.ipynb #ece14a8d
 def equal_mass_bins(
     probs, # float (n,), in [0, 1]
     bins:int=15, # at most; fewer when a bin would hold under 10 items, or the worth of 10 groups
@@ -214,9 +214,10 @@ def calibration_error_statistic(
         value = np.abs(each).sum(axis=1) / total
         return value, (np.sign(each) @ excess.T - value[:, None] * sizes) / total[:, None]
     worth, spread = effective_groups(sizes), np.sqrt((excess ** 2).sum(axis=0))
-    return GroupStatistic(at, G, [worth], worth, excess=float(np.sqrt(2 / np.pi) * spread.sum() / sizes.sum()))
+    return GroupStatistic(at, G, [worth], worth,
+                          noise=(np.abs(excess.sum(axis=0)) / sizes.sum(), spread / sizes.sum()))
 
-# %% ../../nbs/39_evaluation.intervals.ipynb #87e187a7
+# %% ../../nbs/39_evaluation.intervals.ipynb #31d23db0
 def mean_statistic(
     statistics, # list of `GroupStatistic` over the same groups
 ) -> GroupStatistic:
@@ -224,10 +225,11 @@ def mean_statistic(
     def at(weights):
         values, influences = zip(*(s.at(weights) for s in statistics))
         return sum(values) / len(values), sum(influences) / len(values)
-    parts = np.concatenate([s.parts for s in statistics])
+    parts, noise = np.concatenate([s.parts for s in statistics]), None
+    if all(s.noise for s in statistics):
+        noise = tuple(np.concatenate(x) / len(statistics) for x in zip(*(s.noise for s in statistics)))
     return GroupStatistic(at, statistics[0].num_groups, parts, parts.min(), statistics[0].bounds,
-                          sum(s.rows for s in statistics), all(s.smooth for s in statistics),
-                          sum(s.excess for s in statistics) / len(statistics))
+                          sum(s.rows for s in statistics), all(s.smooth for s in statistics), noise)
 
 def difference_statistic(
     a:GroupStatistic, # the one
@@ -264,7 +266,7 @@ def jackknife_error(
     values = values[np.isfinite(values)]
     return float(np.sqrt((len(values) - 1) * values.var())) if len(values) > 1 else np.nan, max(len(values) - 1, 1)
 
-# %% ../../nbs/39_evaluation.intervals.ipynb #9b853544
+# %% ../../nbs/39_evaluation.intervals.ipynb #a244a5f6
 def _logit_draws(statistic, value, error, replicates, seed):
     "Studentised draws on the logit scale of a statistic with bounds 0 to 1"
     edge, out = min(value, 1 - value) / 4, []
@@ -276,6 +278,15 @@ def _logit_draws(statistic, value, error, replicates, seed):
         t = (np.log(v / (1 - v)) - np.log(value / (1 - value))) * v * (1 - v) / np.maximum(s, error / 5)
         out.append(t[np.isfinite(t)])
     return np.concatenate(out)
+
+def _least_error(statistic, value, half):
+    "The smallest mean of absolute values that chance can have raised to the one seen, `half` being half an interval"
+    from scipy.special import erf
+    sizes, spread = statistic.noise[0], np.maximum(statistic.noise[1], 1e-12)
+    share = np.linspace(0, 1, 201)
+    at = share[:, None] * sizes / spread
+    seen = (spread * (np.sqrt(2 / np.pi) * np.exp(-at ** 2 / 2) + at * erf(at / np.sqrt(2)))).sum(axis=1)
+    return value * share[(seen + half >= value).argmax()]
 
 def studentised_interval(
     statistic:GroupStatistic, # what to measure
@@ -300,7 +311,8 @@ def studentised_interval(
     q = np.quantile(draws, [1 - tail, tail]) if len(draws) >= replicates / 2 else np.zeros(2)
     ends = logit(value) - np.array([max(half, q[0] * error / slope), min(-half, q[1] * error / slope)])
     low, high = (float(bottom + width * x) for x in expit(ends))
-    return max(low - statistic.excess, bottom), high
+    if statistic.noise is None: return low, high
+    return min(low, float(_least_error(statistic, statistic.value, half * slope * width))), high
 
 # %% ../../nbs/39_evaluation.intervals.ipynb #54ded1e2
 def group_bootstrap(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['inputs_hash', 'Ledger', 'explore']
 
-# %% ../../nbs/42b_evaluation.ledger.ipynb #a18b286d
+# %% ../../nbs/42b_evaluation.ledger.ipynb #4e9f0c4e
 import contextlib
 import json
 import os
@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 
-from ..core import InputError, Predictions, hash_json, sha256_bytes
+from ..core import InputError, Predictions, hash_json
 from .bounds import exact_rate, unit_rows
-from .certificate import calibration_hash, item_hashes, target_texts
+from .certificate import calibration_hash, item_hashes, lines_hash, target_texts
 
 # %% ../../nbs/42b_evaluation.ledger.ipynb #3b8fc82a
 _SCHEMA = ("CREATE TABLE IF NOT EXISTS looks (data TEXT, rank INTEGER, question TEXT, looks INTEGER, asked TEXT, "
@@ -41,7 +41,7 @@ def _transaction(path):
         raise InputError(f"{path} is no usable ledger ({e}): restore it, or name another file that can be written "
                          "to, with --ledger or in RISKCLF_LEDGER") from None
 
-# %% ../../nbs/42b_evaluation.ledger.ipynb #84ab4d5a
+# %% ../../nbs/42b_evaluation.ledger.ipynb #dc75423d
 def inputs_hash(
     preds:Predictions, # scored items, with or without targets
 ) -> str: # 64 hex digits
@@ -53,7 +53,7 @@ def inputs_hash(
 def _account(preds):
     "Names of a calibration set: its hash, one by the names of its items, one by their contents where these are known"
     def name(items):
-        return sha256_bytes("".join(sorted(f"{i}\t{u}\n" for i, u in zip(items, preds.unsafe))).encode())
+        return lines_hash(f"{i}\t{u}\n" for i, u in zip(items, preds.unsafe))
     known = "sha256" in preds.frame and all(isinstance(h, str) and h for h in preds.frame["sha256"])
     return dict(data=calibration_hash(preds), names=name(preds.frame["item"]),
                 contents=name(item_hashes(preds)) if known else None)

@@ -18,7 +18,7 @@ from .levels import check_classes, score_table
 from .selective import SELECTIVE, answers
 from .subgroups import certified_values
 
-# %% ../../nbs/47d_evaluation.proof.ipynb #8ee56907
+# %% ../../nbs/47d_evaluation.proof.ipynb #fa22a70f
 def _texts(values): return [repr(float(v)) for v in values]
 
 def _caller(bound, certificates):
@@ -42,6 +42,7 @@ def _more_columns(preds, content, certificates):
         if b["kind"] not in SELECTIVE: continue
         said = answers(preds, b["score"], _caller(b, certificates))
         out |= {"called": [str(called) for _, _, called, _ in said], f"doubt_{b['score']}": _texts(s[3] for s in said)}
+        if not b.get("called_by"): out |= {f"prob_{n}": _texts(p) for n, p in zip(preds.scale.names, preds.probs.T)}
     return out
 
 def save_rows(

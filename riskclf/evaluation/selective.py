@@ -4,18 +4,18 @@
 
 # %% auto #0
 __all__ = ['SELECTIVE', 'judged_units', 'accept_sequence', 'run_sequence', 'answers', 'certify_selective', 'accept',
-           'selective_rates', 'plot_selective']
+           'selective_rates', 'plot_selective', 'recertify_selective']
 
-# %% ../../nbs/47b_evaluation.selective.ipynb #026bbd64
+# %% ../../nbs/47b_evaluation.selective.ipynb #f60b3671
 import numpy as np
 
 from ..core import InputError, Predictions
 from .bounds import allowed_misses, check_rate, exact_rate, plan_units, provable_rate, unit_rows
-from .certificate import Certificate, Outcome, certificate_content
+from .certificate import (Certificate, Outcome, certificate_content, check_same_items, lines_hash,
+                                            scores_hash)
 from .intervals import rate_figure
 from .levels import call_levels
 from .uncertainty import plot_risk_coverage, uncertainty_of
-from .verify import lines_hash
 
 # %% ../../nbs/47b_evaluation.selective.ipynb #e61b77b2
 SELECTIVE = {"selective_error": "at most {max_rate:.4g} of the units accepted at {score} <= {threshold:.6g} are wrong",
@@ -82,7 +82,7 @@ def run_sequence(
         proven.append(step)
     return proven, None
 
-# %% ../../nbs/47b_evaluation.selective.ipynb #7a1d5703
+# %% ../../nbs/47b_evaluation.selective.ipynb #30ac6368
 def answers(
     preds:Predictions, # one row an item
     score:str="predictive_entropy", # doubt, as in `uncertainty_of`
@@ -109,6 +109,15 @@ def _shortfall(kind, rate, delta, n, failed):
     return dict(kind=kind, n_units=n, needed=needed, provable_rate=best,
                 reason=f"{name} {float(rate):g} at {float(1 - delta):.4g} confidence: {why}")
 
+# %% ../../nbs/47b_evaluation.selective.ipynb #9252bff0
+def _found(preds, bound, step, doubt, called_by):
+    "What a bound says of its last proven threshold: units, answers, coverage, sentence"
+    t, accepted, count = step
+    told = dict(n_units=accepted, wrong=count, threshold=t, coverage=rate_figure(doubt <= t),
+                answers=_answers_hash(answers(preds, bound["score"], called_by)))
+    if called_by is not None: told["called_by"] = called_by.id
+    return told | dict(statement=SELECTIVE[bound["kind"]].format(**bound | told))
+
 def certify_selective(
     preds:Predictions, # calibration items that the model never saw, one row an item
     valid:Predictions, # labelled items outside the calibration set, of the same model
@@ -132,13 +141,10 @@ def certify_selective(
     sequence = accept_sequence(valid, max_rate, delta, len(doubt), kind, score, max_steps, called_by)
     proven, failed = run_sequence(doubt, wrong, sequence, max_rate, delta)
     if not proven: return Outcome(None, [_shortfall(kind, max_rate, delta, len(doubt), failed)])
-    t, accepted, count = proven[-1]
     bound = dict(kind=kind, unit="item", max_rate=float(max_rate), confidence=float(1 - delta), delta=str(delta),
-                 method="fixed sequence", n_units=accepted, wrong=count, threshold=t, sequence=sequence, score=score,
-                 alarms=[c for c, a in zip(preds.scale.names, preds.scale.alarm) if a],
-                 answers=_answers_hash(answers(preds, score, called_by)), coverage=rate_figure(doubt <= t))
-    if called_by is not None: bound["called_by"] = called_by.id
-    bound["statement"] = SELECTIVE[kind].format(**bound)
+                 method="fixed sequence", sequence=sequence, score=score,
+                 alarms=[c for c, a in zip(preds.scale.names, preds.scale.alarm) if a])
+    bound |= _found(preds, bound, proven[-1], doubt, called_by)
     return Outcome(Certificate(certificate_content(preds, [bound], confidence, False, 1, look)), [])
 
 # %% ../../nbs/47b_evaluation.selective.ipynb #66d42f0a
@@ -193,3 +199,24 @@ def plot_selective(
     ax.axvline(place, color="C3", ls=":", lw=1)
     ax.legend(fontsize=8)
     return ax
+
+# %% ../../nbs/47b_evaluation.selective.ipynb #fb77289a
+def recertify_selective(
+    certificate:Certificate, # from `certify_selective`
+    preds:Predictions, # the export's predictions of the same calibration items
+    called_by:Certificate=None, # of levels, proven again on them, where the certificate names its parent
+) -> Outcome: # with a certificate that names its `parent`, or without one
+    "Prove the bound on an export's scores; `InputError` for other items, targets, groups or levels"
+    check_same_items(certificate, preds)
+    bound, named = _bound(certificate), called_by and called_by.content.get("parent", called_by.id)
+    if bound.get("called_by") != named:
+        raise InputError(f"certified is the class called by {_caller(bound.get('called_by'))}, not by "
+                         f"{_caller(named)}: hand over that certificate, proven again on the export's scores")
+    doubt, wrong = judged_units(preds, bound["kind"], bound["score"], called_by)
+    delta = exact_rate(bound["delta"])
+    proven, failed = run_sequence(doubt, wrong, bound["sequence"], bound["max_rate"], delta)
+    if not proven: return Outcome(None, [_shortfall(bound["kind"], bound["max_rate"], delta, len(doubt), failed)])
+    step = next((p for p in proven if p[0] == bound["threshold"]), proven[-1])
+    return Outcome(Certificate(certificate.content | dict(
+        bounds=[bound | _found(preds, bound, step, doubt, called_by)], scores=scores_hash(preds),
+        parent=certificate.id, made_by={k: preds.meta.get(k) for k in certificate.made_by})), [])

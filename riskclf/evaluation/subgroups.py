@@ -7,13 +7,13 @@ __all__ = ['UNKNOWN', 'condition_values', 'subgroup_masks', 'ConditionBins', 'fi
            'unit_counts', 'certify_subgroups', 'subgroup_thresholds', 'certified_values', 'recertify_subgroups',
            'subgroup_frame', 'plot_subgroups']
 
-# %% ../../nbs/42f_evaluation.subgroups.ipynb #062fd691
+# %% ../../nbs/42f_evaluation.subgroups.ipynb #43858f1c
 import numpy as np
 
 from ..core import InputError, Predictions, sha256_bytes
 from .bounds import check_rate, exact_rate, plan_units, provable_rate, unit_rows
 from .certificate import (Certificate, Outcome, certificate_content, check_same_items, kept_bound,
-                                            prove_rate, scores_hash)
+                                            lines_hash, prove_rate, scores_hash)
 
 # %% ../../nbs/42f_evaluation.subgroups.ipynb #be92c0f6
 UNKNOWN = "unknown"
@@ -146,7 +146,7 @@ def unit_counts(
     "Independent unsafe units of each subgroup"
     return {g: len(set(preds.groups[mask & preds.unsafe])) for g, mask in masks.items()}
 
-# %% ../../nbs/42f_evaluation.subgroups.ipynb #f41983d6
+# %% ../../nbs/42f_evaluation.subgroups.ipynb #c6587f05
 def _joint_lowest(joint, looks, count):
     text = (f"the {count} bounds asked for hold together with confidence {joint['confidence']:.4g}: each was given "
             "the whole delta, and the shared threshold is the lowest of all (intersection-union)")
@@ -167,8 +167,7 @@ def _prove_one(part, name, rate, delta, unit, accept_provable):
 
 def _values_hash(preds, values):
     "Names the conditions of all items"
-    rows = zip(preds.frame["item"], *values.values())
-    return sha256_bytes("".join(sorted("\t".join(map(str, row)) + "\n" for row in rows)).encode())
+    return lines_hash("\t".join(map(str, row)) + "\n" for row in zip(preds.frame["item"], *values.values()))
 
 def _in_several(groups, masks):
     "Groups whose items do not all lie in the same subgroups"

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'weight_file', 'package_weights', 'to_map', 'Backbone', 'JointBackbone', 'weight_hash', 'stages',
-           'read_weights', 'load_weights', 'create_backbone', 'save_weights', 'read_settings']
+           'read_weights', 'load_weights', 'hub_answers', 'create_backbone', 'save_weights', 'read_settings']
 
 # %% ../../nbs/21_models.backbones.ipynb #6cb6095b
 import difflib
@@ -313,9 +313,11 @@ def load_weights(
     own = model.state_dict()
     model.load_state_dict({k: found.get(k, own[k]) for k in own})
 
-# %% ../../nbs/21_models.backbones.ipynb #eeb843b3
-def _hub_answers(timeout_s=3.):
-    "True if the hub can be asked at all"
+# %% ../../nbs/21_models.backbones.ipynb #931683e8
+def hub_answers(
+    timeout_s:float=3., # how long to wait for it, in seconds
+) -> bool:
+    "Whether the hub of weights can be asked at all, here and now"
     if hub_constants.HF_HUB_OFFLINE: return False
     url, proxies = urlparse(hub_constants.ENDPOINT), urllib.request.getproxies()
     proxy = None if urllib.request.proxy_bypass(url.hostname) else proxies.get(url.scheme) or proxies.get("all")
@@ -345,7 +347,7 @@ def _hub_model(model_name, **kwargs):
         raise InputError(f"timm has no weights for {model_name}: give weights=FILE, "
                          "or pretrained=False to start from chance")
     repo, error, package = cfg.hf_hub_id, None, PACKAGES.get(model_name.split(".")[0])
-    if not repo or _hub_file(repo) or _hub_answers():
+    if not repo or _hub_file(repo) or hub_answers():
         try: return _hub_load(model_name, **kwargs)
         except Exception as e: error = e  # timm, the hub's client, safetensors, torch and pickle each raise their own
     if error and (file := _hub_file(repo)):

@@ -6,7 +6,7 @@
 __all__ = ['CLIP_MODELS', 'ClipClassifier', 'create_clip_model', 'model_size', 'save_clip_model', 'load_clip_model',
            'graph_runner', 'graph_difference', 'write_graph', 'clip_graph', 'export_clip_graph']
 
-# %% ../../nbs/23_models.clips.ipynb #c0eb34c2
+# %% ../../nbs/23_models.clips.ipynb #ae5153a9
 import difflib
 import os
 import tempfile
@@ -21,7 +21,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..core import InputError, threads
-from .backbones import _hub_answers, read_settings, read_weights, save_weights
+from .backbones import hub_answers, read_settings, read_weights, save_weights
 from .conv3d import RESNET_WEIGHTS, RESNETS, inflate, video_resnet
 from .heads import Head
 from .graph import load_openvino
@@ -67,14 +67,14 @@ class ClipClassifier(nn.Module):
         "Probabilities of clips, as the exported graph gives them; puts the model in eval mode"
         with torch.no_grad(): return clip_graph(self.eval())(torch.as_tensor(clips))[0].numpy()
 
-# %% ../../nbs/23_models.clips.ipynb #7ed09ca6
+# %% ../../nbs/23_models.clips.ipynb #1aa98a60
 def _kinetics(name):
     "Kinetics weights of torchvision, from its cache or its site"
     entry = RESNET_WEIGHTS[name].KINETICS400_V1
     kept = Path(torch.hub.get_dir())/"checkpoints"/entry.url.rsplit("/", 1)[1]
     error = None
     if kept.is_file(): return read_weights(kept)
-    if _hub_answers():
+    if hub_answers():
         try: return entry.get_state_dict(progress=False)
         except (OSError, RuntimeError) as e: error = e
     raise InputError(f"the weights of {name} are not on this machine and their site does not answer: "

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['clip_source', 'read_clips', 'ClipRows', 'ToClips', 'clip_dls']
 
-# %% ../../nbs/31d_training.clips.ipynb #51ffbc27
+# %% ../../nbs/31d_training.clips.ipynb #24bd4ca4
 import zlib
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..core import InputError, RiskScale, progress
 from ..data.frames import VideoError, load_frames
 from ..data.sequences import Segment, recipe_frames
 from ..data.video import ClipRecipe, augment_clip, clip_spec
-from .loaders import _loader, check_training_data, class_targets, pick_device
+from .loaders import check_training_data, class_targets, make_loader, pick_device
 
 # %% ../../nbs/31d_training.clips.ipynb #e6a0473e
 def clip_source(
@@ -100,7 +100,7 @@ class ClipRows:
         start = int(np.random.default_rng([self.seeds[i], view]).integers(room + 1))
         return torch.from_numpy(augment_clip(self.window(i, start), self.spec, self.seeds[i], view)), self.targets[k]
 
-# %% ../../nbs/31d_training.clips.ipynb #d8483f39
+# %% ../../nbs/31d_training.clips.ipynb #1a5fc005
 class ToClips:
     "uint8 clips (n, T, h, w, 3) to the normalised float32 (n, 3, T, h, w) that a network takes; targets pass through"
     def __init__(self,
@@ -141,7 +141,7 @@ def clip_dls(
         parts.append(ClipRows(df.iloc[mine], scale, clip, lengths[mine], frames and [frames[i] for i in mine],
                               augment if training else "none", multiplier if training else 1, training, seed))
     device, to_model = pick_device(device), ToClips(clip)
-    dls = DataLoaders(_loader(parts[0], to_model, batch_size, device, num_workers, True, seed),
-                      _loader(parts[1], to_model, batch_size, device, num_workers), device=device)
+    dls = DataLoaders(make_loader(parts[0], to_model, batch_size, device, num_workers, True, seed),
+                      make_loader(parts[1], to_model, batch_size, device, num_workers), device=device)
     dls.skipped, dls.notes, dls.scale = skipped, notes, scale
     return dls
