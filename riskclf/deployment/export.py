@@ -136,7 +136,7 @@ def pick_int8(
     best = min(tries, key=lambda t: t["stray"])  # the one that strays little enough, where it came to that
     return best["path"], [dict(kept=t["kept"], stray=t["stray"]) for t in tries]
 
-# %% ../../nbs/70c_deployment.export.ipynb #fa1f0556
+# %% ../../nbs/70c_deployment.export.ipynb #520fb842
 LEAST = dict(train=20, valid=10)  # items without which steps and layers would be chosen on chance
 
 def has_vnni() -> bool: # None when this system does not say
@@ -156,9 +156,9 @@ def check_int8(
     if not most > 0: raise InputError(f"max_stray is {most}: it must be above 0")
     n = {split: int((df["split"] == split).sum()) for split in LEAST}
     if any(n[split] < least for split, least in LEAST.items()):
-        raise InputError(f"int8 takes at least {LEAST['train']} training items to choose its steps and {LEAST['valid']} "
-                         f"valid ones to judge them, here are {n['train']} and {n['valid']}: give more, and for an "
-                         "export the data that the bundle was made from")
+        raise InputError(f"int8 takes at least {LEAST['train']} training items to choose its steps and "
+                         f"{LEAST['valid']} valid ones to judge them, here are {n['train']} and {n['valid']}: give "
+                         "more, and for an export the data that the bundle was made from")
 
 def int8_graph(
     runner:Runner, # of the graph in float32
@@ -182,9 +182,9 @@ def int8_words(
     about:dict, # from `int8_graph`
 ) -> str:
     "How a graph in int8 came about, for a card"
-    return (f"The steps of 8 bits were chosen on {about['pictures']} training items, the layers on {about['judged_on']} "
-            f"valid ones, whose scores stray by {about['stray']:.1%} ({len(about['kept'])} of {about['layers']} layers "
-            "are left in float32); no calibration item had a say.")
+    return (f"The steps of 8 bits were chosen on {about['pictures']} training items, the layers on "
+            f"{about['judged_on']} valid ones, whose scores stray by {about['stray']:.1%} ({len(about['kept'])} of "
+            f"{about['layers']} layers are left in float32); no calibration item had a say.")
 
 # %% ../../nbs/70c_deployment.export.ipynb #82066a28
 def in_eight_bits(
