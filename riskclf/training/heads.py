@@ -182,9 +182,9 @@ def fresh_head(
         if isinstance(m, TailHead): m.restart()
     return head
 
-def _head_rows(df, train, number, steps):
-    "Rows that head `number` of an ensemble learns from: made defects for every second one, or for all"
-    if number % 2 == 0 or "defect" not in df or steps["features"].get("defect_heads") == "all": return train
+def _head_rows(df, train, number):
+    "Rows that head `number` of an ensemble learns from: made defects for every second one"
+    if number % 2 == 0 or "defect" not in df: return train
     return train[df["defect"].isna().to_numpy()[train]]
 
 def fit_head(
@@ -198,11 +198,11 @@ def fit_head(
     **changes, # keys of the recipe to change
 ) -> nn.Module: # a head like it after the last epoch, in eval mode
     "A head trained on some rows, an ensemble head by head; `InputError` when a class is missing from them"
-    steps = recipe_steps(recipe, **changes)
     if isinstance(head, HeadEnsemble):
-        parts = [fit_head(part, df, features, _head_rows(df, train, k, steps), scale, recipe, seed + 1000*k, **changes)
+        parts = [fit_head(part, df, features, _head_rows(df, train, k), scale, recipe, seed + 1000*k, **changes)
                  for k, part in enumerate(head.heads)]
         return HeadEnsemble(parts, head.multilabel).eval()
+    steps = recipe_steps(recipe, **changes)
     torch.manual_seed(seed)
     head = fresh_head(head)
     dls = feature_dls(_marked(df, train, features), features, scale, steps["loaders"].get("batch_size", 32), seed)
@@ -252,7 +252,7 @@ def train_features(
         report = fit(learn, folder=folder, resume=resume, **steps["fit"])
     train = np.flatnonzero(readable(features.features) & (df["split"] == "train").to_numpy())
     for k, head in list(enumerate(getattr(model.head, "heads", ())))[1:]:  # seconds each: not kept in `folder`
-        rows, how = _head_rows(df, train, k, steps), changes | dict(seed=seed + 1000*k)
+        rows, how = _head_rows(df, train, k), changes | dict(seed=seed + 1000*k)
         head.load_state_dict(fit_head(head, df, features.features, rows, scale, recipe, **how).state_dict())
     if hasattr(model.head, "heads"): report = _together(model, learn, features.features, report)
     return model.eval(), learn, report, features

@@ -356,8 +356,6 @@ RECIPES = {
                      split_uncertified="80,10,0,10"),
 }
 RECIPES["surface-tuned"] = RECIPES["surface"] | dict(tune="blocks.3", epochs=8, lr=[3e-4, 3e-3])
-RECIPES["surface-pair"] = RECIPES["surface"] | dict(model_name="tf_efficientnet_lite0+mobile_sam", defect_heads="all",
-                                                    taps=["0.blocks.3", "0.blocks.4", "1.stages.2", "1.stages.3"])
 RECIPES["pair"] = RECIPES["default"] | dict(model_name="tf_efficientnet_lite0+tf_efficientnet_lite2", heads=4)
 
 # %% ../../nbs/32_training.learner.ipynb #1db1c589
@@ -367,7 +365,7 @@ _GIVEN = {"model", "backbone", "num_classes", "multilabel", "learn", "dls", "df"
           "cbs", "monitor", "splitter", "facts", "folder", "resume", "img_size"}
 _KEYS = {step: [k for k in inspect.signature(f).parameters if k not in _GIVEN] for step, f in _STEPS.items()}
 _KEYS |= {"data": ["split", "split_uncertified"],  # percent for train, valid, calibration, test; with --no-certify
-          "features": ["views", "defect_heads"],  # pictures a cached item counts for; 'half' or 'all' see made defects
+          "features": ["views"],  # pictures or clips a training item counts for when features are cached
           "defects": ["defects", "each"],  # of `data.defects.add_defects`
           "clip": ["num_frames", "fps", "hop"], "video": ["streams", "reduce"], "clips": ["multiplier"],
           "network": ["network", "backbone", "backbone_weights", "alpha"],
@@ -396,7 +394,6 @@ def _check_values(settings):
     settings = settings | {k: _number(k, v) for k, v in settings.items() if k in _NUMBERS and v is not None}
     for key in ("drop_rate", "recurrent_drop"):
         if not 0 <= settings.get(key, 0) < 1: raise InputError(f"recipe key {key!r} is {settings[key]}, wanted [0, 1)")
-    if settings.get("defect_heads") not in (None, "half", "all"): raise InputError("defect_heads: give 'half' or 'all'")
     if "lr" in settings: _rates(settings["lr"])
     return settings
 
