@@ -15,6 +15,7 @@ import numpy as np
 
 from .core import InputError, Predictions, RiskScale, hash_json
 from .evaluation.bounds import UNITS
+from .evaluation.events import check_smoothing
 
 # %% ../nbs/78d_recordings.ipynb #b780c89e
 def _read_table(path):
@@ -198,7 +199,7 @@ def score_recordings(
     from riskclf.deployment.runtime import find_seen, predict_frame
     if bundle.task != "video":
         raise InputError("this bundle judges pictures, which have no events: give a bundle of videos")
-    _check_scale(bundle.scale)
+    check_smoothing(bundle.scale)
     trained = classes or bundle.document["provenance"].get("settings", {}).get("classes")
     table = read_events(events, bundle.scale, parse_classes(trained) if trained else None)
     p = read_recordings(data, bundle.scale, column, cache)
@@ -214,10 +215,6 @@ def score_recordings(
     if not len(kept): raise InputError("no event lies in a recording that can be judged: " + "; ".join(notes))
     return Recorded(windows, kept, _spans(p.df), [*_counted(windows, kept), *notes, *p.notes])
 
-def _check_scale(scale):
-    if scale.multilabel or not scale.has_alarm:
-        raise InputError(f"{scale}: events need one class a window and an alarm class")
-
 def _counted(windows, events):
     "A line on how much there is"
     of = windows.frame.groupby("item")
@@ -232,7 +229,7 @@ def find_events(
     whole:Predictions=None, # what `windows` were taken from, with other splits; events in those are left out
 ) -> Recorded:
     "The events in windows that somebody scored; `InputError` says what is wrong"
-    _check_scale(windows.scale)
+    check_smoothing(windows.scale)
     rows = windows.frame if whole is None else whole.frame
     rows = rows[[c for c in ("item", "path", "duration_s") if c in rows]].drop_duplicates("item")
     placed = place_events(read_events(events, windows.scale), rows, Path(events).parent)
@@ -259,8 +256,7 @@ def check_events(
     **_, # other wishes
 ):
     "`InputError` for a promise on events that nobody can make, before hours are spent on scores"
-    if int(smooth) != smooth or smooth < 1: raise InputError(f"smooth is {smooth}: give at least 1 window")
-    if not gap_s >= 0: raise InputError(f"gap_s is {gap_s}: give the longest pause in seconds, 0 or more")
+    check_smoothing(scale, smooth, gap_s)
     alarms = {n for n, a in zip(scale.names, scale.alarm) if a}
     if max_false_alarm_rate is not None and set(events["target"]) <= alarms:
         safe = next((n for n in scale.names if n not in alarms), None)
