@@ -48,8 +48,8 @@ def head_fold(head, df, scale, recipe, features, train, test, seed, inner_folds)
     return head_logits(fit_head(head, df, features, train, scale, recipe, seed), features[test]), bias
 
 
-def run(task, recipe, data, cache, repeats, inner_folds, folds_by="group", folds=5):
-    "Figures of a recipe, one set a repeat, and what was said of every item out of fold"
+def measured(task, recipe, data, cache, folds_by="group"):
+    "Scale, model, its items, the same with made defects after them, and the features of these"
     from riskclf.data.defects import add_defects
     from riskclf.training.cache import FeatureCache
     from riskclf.training.features import FeatureExtractor, cached_features
@@ -60,15 +60,19 @@ def run(task, recipe, data, cache, repeats, inner_folds, folds_by="group", folds
     df["group"] = df[folds_by].astype(str)
     model, image_recipe = build_model(recipe, scale)
     steps = recipe_steps(recipe)
-    start = time.perf_counter()
     augment = steps["loaders"].get("augment", "none")
     views = 1 if augment == "none" else steps["features"].get("views", 5)
     extractor = FeatureExtractor(model.eval(), image_recipe)
     made = steps["defects"] if steps["defects"].get("defects") else dict(defects={})
     every = add_defects(df.assign(split="train", defect=None), scale, **made)  # the real items come first
     got = cached_features(every, extractor, views, augment, FeatureCache(cache/"features", max_bytes=60e9))
-    features = got.features
-    del got
+    return scale, model, df, every, got.features
+
+
+def run(task, recipe, data, cache, repeats, inner_folds, folds_by="group", folds=5):
+    "Figures of a recipe, one set a repeat, and what was said of every item out of fold"
+    start = time.perf_counter()
+    scale, model, df, every, features = measured(task, recipe, data, cache, folds_by)
     extract_s, rows, said, start = time.perf_counter() - start, [], {}, time.perf_counter()
     for r in range(repeats):
         raw, balanced = np.empty((len(df), len(scale))), np.empty((len(df), len(scale)))
