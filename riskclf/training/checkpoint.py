@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'pack_state', 'unpack_model', 'load_weights', 'unpack_rest', 'save_state', 'read_values', 'Checkpoint',
-           'learner_facts', 'recipe_facts']
+           'learner_facts', 'recipe_facts', 'keep_head']
 
 # %% ../../nbs/31b_training.checkpoint.ipynb #89c3c035
 import contextlib
@@ -254,8 +254,8 @@ def _open(self:Checkpoint):
 
 @patch
 def _clear(self:Checkpoint):
-    "Remove what an older run left in the folder, what a resumed one starts from first"
-    for path in (self.last_path, self.best_path, self.folder/"history.json"):
+    "Remove what an older run left in the folder, what a resumed one starts from first; `keep_head` writes heads"
+    for path in (self.last_path, self.best_path, self.folder/"history.json", *self.folder.glob("head-*.safetensors")):
         try: path.unlink(missing_ok=True)
         except OSError as e: raise InputError(f"{path} of an older run cannot be removed: {e}") from e
 
@@ -364,3 +364,21 @@ def load_last(self:Checkpoint,
     if not self._own: return
     weights = {k.removeprefix("model."): v for k, v in load_file(self.last_path).items() if k.startswith("model.")}
     load_weights(learn.model, weights, "the last checkpoint")
+
+# %% ../../nbs/31b_training.checkpoint.ipynb #5c1e0a78
+def keep_head(
+    head, # nn.Module, changed in place
+    number:int, # of it, 1 for the second one
+    folder, # of a run whose first head is finished, str or Path; None keeps nothing
+    train, # callable without arguments: a trained module like `head`
+):
+    "The weights that a run has stored for a head, else train and store it; `InputError` for those of another run"
+    if folder is None: return head.load_state_dict(train().state_dict())
+    path, facts = Path(folder)/f"head-{number}.safetensors", read_values(Path(folder)/"last.safetensors")["facts"]
+    if not path.exists():
+        head.load_state_dict(train().state_dict())
+        return save_state(_clone(head.state_dict()), dict(facts=facts), path)
+    if (different := _differences(read_values(path).get("facts", {}), facts)):
+        raise InputError(f"{path} is of a run with other settings than {folder} ({different}): delete it, and this "
+                         "head is trained again")
+    load_weights(head, load_file(path), str(path))

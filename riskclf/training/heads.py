@@ -9,6 +9,7 @@ __all__ = ['FeatureRows', 'FeatureLoader', 'training_features', 'readable', 'fea
 # %% ../../nbs/33b_training.heads.ipynb #7428a2fc
 import copy
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -24,7 +25,7 @@ from ..models.heads import HeadEnsemble
 from ..models.image import ImageClassifier
 from ..models.tails import TailHead
 from .cache import FeatureCache
-from .checkpoint import recipe_facts
+from .checkpoint import keep_head, recipe_facts
 from .events import epoch_record
 from .features import FeatureExtractor, FeatureSet, cache_obstacle, cached_features
 from .learner import build_model, fit, make_learner, recipe_steps, with_labels
@@ -251,8 +252,9 @@ def train_features(
     with learn.no_bar(), learn.no_logging():
         report = fit(learn, folder=folder, resume=resume, **steps["fit"])
     train = np.flatnonzero(readable(features.features) & (df["split"] == "train").to_numpy())
-    for k, head in list(enumerate(getattr(model.head, "heads", ())))[1:]:  # seconds each: not kept in `folder`
+    for k, head in list(enumerate(getattr(model.head, "heads", ())))[1:]:
         rows, how = _head_rows(df, train, k), changes | dict(seed=seed + 1000*k)
-        head.load_state_dict(fit_head(head, df, features.features, rows, scale, recipe, **how).state_dict())
+        fit_one = partial(fit_head, head, df, features.features, rows, scale, recipe, **how)
+        keep_head(head, k, folder, fit_one)
     if hasattr(model.head, "heads"): report = _together(model, learn, features.features, report)
     return model.eval(), learn, report, features
