@@ -327,14 +327,15 @@ def _site_card(b, preds, policy, made):
 def _certify_recordings(path, on, events, out, wish, smooth, gap_s, classes, column):
     "A new bundle with a policy proven on the events of a site's recordings; a `Result`"
     from riskclf.deployment.bundle import load, with_policy
-    from riskclf.recordings import check_events, prove_events, score_recordings
+    from riskclf.recordings import check_events, check_windows, prove_events, score_recordings
     b = load(path)
     found = score_recordings(b, on, events, classes, column, cache_folder()/"checks.jsonl",
-                             check=lambda table: check_events(table, b.scale, smooth, gap_s, **wish))
+                             check=lambda table, _: check_events(table, b.scale, smooth, gap_s, **wish))
+    check_windows(found.windows, b.recipe.clip)
     proved = prove_events(found.windows, found.events, wish, smooth, gap_s)
     policy = _keep_cut(proved.policy, b.policy)
     card, reports, notes = _site_card(b, proved.events, policy, [])
-    with_policy(path, out, policy, proved.events, card=card, reports=reports)
+    with_policy(path, out, policy, proved.events, card=card, reports=reports, beside=proved.recordings)
     return _events_result(policy, proved, out, [*found.notes, *notes])
 
 def _certify_windows(windows, whole, events, out, wish, smooth, gap_s):

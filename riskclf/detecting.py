@@ -13,18 +13,27 @@ from .core import InputError, write_json
 from .doctor import cache_folder
 
 # %% ../nbs/79g_detecting.ipynb #ff43c576
-def _unjudged(timeline, clip):
-    "Stretches that a person looks at whatever their score: those that nobody saw, and windows that are no whole ones"
+def _window_actions(windows, timelines, clip):
+    "What `watch` does about each window: recording to str (n,), as its moments are in order"
     from riskclf.data.sequences import is_whole
-    return [*timeline.gaps, *((m.start_s, m.end_s) for m in timeline.moments if not is_whole(clip, m.start_s, m.end_s))]
+    frame = windows.frame.sort_values(["item", "start_s"], kind="stable")
+    odd = dict(list(frame.get("unlike", frame["start_s"].map(lambda _: False)).groupby(frame["item"])))
+    def done(m, unlike):
+        return "review" if m.action == "clear" and (unlike or not is_whole(clip, m.start_s, m.end_s)) else m.action
+    return {name: np.array([done(*row) for row in zip(t.moments, odd[name])]) for name, t in timelines.items()}
 
-def _event_actions(timelines, events, rule, clip):
-    "What was done about each event, str (n,): 'clear' from begin to end, 'alarm' where its risk reached it, 'review'"
+def _event_actions(timelines, done, events, rule):
+    "What is done about each event, str (n,): 'alarm' where one is on, 'clear' where each window is, else 'review'"
     from riskclf.evaluation.events import touches
-    risk, cut = events.risk, -1. if rule.clear_below is None else rule.clear_below
-    rows = zip(events.frame["recording"], events.frame["start_s"], events.frame["end_s"])
-    looked = np.array([touches([a], [b], _unjudged(timelines[name], clip))[0] for name, a, b in rows], dtype=bool)
-    return np.select([risk >= rule.on, (risk < cut) & ~looked], ["alarm", "clear"], "review")
+    times = {name: np.array([(m.start_s, m.end_s) for m in t.moments]).T for name, t in timelines.items()}
+    def action(name, start_s, end_s, raises):
+        mine = done[name][touches(*times[name], [(start_s, end_s)])]
+        if raises and (mine == "alarm").any(): return "alarm"
+        seen = (mine == "clear").all() and not touches([start_s], [end_s], timelines[name].gaps)[0]
+        return "clear" if seen and rule.clear_below is not None else "review"
+    raises = events.unsafe | (events.risk >= rule.on)  # an alarm that a safe stretch was not the cause of is none of it
+    rows = zip(*(events.frame[c] for c in ("recording", "start_s", "end_s")), raises)
+    return np.array([action(*row) for row in rows])
 
 def _event_table(timelines, events, actions):
     "A row an event, those that matter most first: missed ones, then those nobody announced, then the late ones"
@@ -43,12 +52,12 @@ def _event_table(timelines, events, actions):
 _LINES = {"miss_rate": "events cleared", "unit_miss_rate": "the same, by unit", "recall": "events announced",
           "precision": "announced and right", "false_alarms_per_hour": "false alarms/hour",
           "delay_s": "half known in s", "delay_90_s": "90% known in s", "alarm_share": "quiet time alarmed",
-          "unjudged_share": "time not judged", "clear_share": "windows cleared",
+          "unjudged_share": "time not judged", "clear_share": "windows cleared", "unlike_share": "unlike training",
           "unit_false_alarm_rate": "stretches alarmed"}
+_OF_VALUES = ("miss_rate", "recall", "false_alarms_per_hour")
 
-def _event_figures(b, found, timelines, events, actions, rule, match):
+def _event_figures(b, found, timelines, done, events, actions, rule, match):
     "The figures of the desk, and the rates that a certificate is about"
-    from riskclf.data.sequences import is_whole
     from riskclf.evaluation.detection import score_events
     from riskclf.evaluation.events import certified_windows
     from riskclf.evaluation.intervals import rate_figure
@@ -62,9 +71,10 @@ def _event_figures(b, found, timelines, events, actions, rule, match):
     metrics |= unit_metrics(events, b.policy, actions)
     if b.unproven or rule.clear_below is None or not certified_windows(b.policy): metrics |= without_proof(metrics)
     if events.unsafe.all(): metrics.pop("unit_false_alarm_rate", None)
-    clear = [(m.action == "clear" and is_whole(b.recipe.clip, m.start_s, m.end_s), groups[name])
-             for name, t in timelines.items() for m in t.moments]
+    clear = [(a == "clear", groups[name]) for name, mine in done.items() for a in mine]
     metrics["clear_share"] = rate_figure([c for c, _ in clear], groups=[g for _, g in clear])
+    if "unlike" in found.windows.frame:
+        metrics["unlike_share"] = rate_figure(found.windows.frame["unlike"].to_numpy(), groups=found.windows.groups)
     return metrics | score_events(timelines, truth, groups, match)
 
 def plot_recordings(
@@ -82,18 +92,72 @@ def plot_recordings(
         plot_timeline(timelines[name], sorted(spans), ax, title=name)
     return axes[:, 0]
 
+# %% ../nbs/79g_detecting.ipynb #8b1180dd
+_NOT_OF_EVENTS = ("item", "event", "start_s", "end_s")
+_NOT_OF_FILES = ("item", "path", "target", "label", "split", "status", "reason", "sha256", "phash", "start_s", "end_s")
+
+def _names(by): return [] if by is None else [n.strip() for n in by.split(",")]
+
+def _conditions(events, files, by):
+    "(values for each event, for each recording by item or None where the data has no such column) of each condition"
+    from riskclf.evaluation.subgroups import UNKNOWN, condition_values
+    out, item = {}, files["item"].astype(str)
+    for name in _names(by):
+        told, kept = name in events and name not in _NOT_OF_EVENTS, name in files and name not in _NOT_OF_FILES
+        if not told and not kept:
+            raise InputError(f"by is {by!r}: neither the events nor the data have a column {name!r}; there are "
+                             f"{[c for c in events if c not in _NOT_OF_EVENTS]} and "
+                             f"{[c for c in files if c not in _NOT_OF_FILES]}")
+        of = dict(zip(item, condition_values(files, [name])[name].tolist())) if kept else None
+        own = condition_values(events, [name])[name] if told else [of.get(i, UNKNOWN) for i in events["item"]]
+        out[name] = np.array(own, dtype=str), of
+    return out
+
+def _by_condition(found, timelines, events, actions, by, match):
+    "Rows of figures for each value of each condition; condition -> value of each event, str (n,)"
+    from riskclf.evaluation.detection import match_events, score_events
+    from riskclf.evaluation.intervals import figure, rate_figure
+    frame, out = events.frame.rename(columns=dict(item="event", recording="item")), []
+    truth, groups = frame[events.unsafe], dict(zip(found.windows.frame["item"], found.windows.groups.tolist()))
+    noticed, lost = match_events(timelines, truth, match)[0]["noticed"].to_numpy(), actions[events.unsafe] == "clear"
+    values = _conditions(found.events, found.windows.frame.drop_duplicates("item"), by)
+    def rate(hits, mine): return rate_figure(hits[mine], groups=events.groups[events.unsafe][mine], nothing="no events")
+    for name, (own, of) in values.items():
+        for value in sorted({*own.tolist(), *(of or {}).values()}):
+            mine, part = own[events.unsafe] == value, {r: t for r, t in timelines.items() if of and of[r] == value}
+            told = score_events(part, truth[truth["item"].isin(part)], groups, match) if part else dict(
+                false_alarms_per_hour=figure(None, note="no recording has it" if of else "no column of the data"))
+            out.append(dict(condition=name, value=value, n_events=int(mine.sum()), n_recordings=len(part),
+                            miss_rate=rate(lost, mine), recall=rate(noticed, mine), quiet_hours=told.get("quiet_hours"),
+                            false_alarms_per_hour=told["false_alarms_per_hour"]))
+    return out, {name: own for name, (own, _) in values.items()}
+
+# %% ../nbs/79g_detecting.ipynb #1c6e1450
+def _events_text(metrics, true, rule, out):
+    "The same for a person"
+    from riskclf.evaluation.intervals import format_figure
+    figures = [f"{words:20} {format_figure(metrics[k])}" for k, words in _LINES.items() if k in metrics]
+    lost = true[(true["action"] != "alarm") & true["delay_s"].isna()].head(5)
+    missed = [f"{'missed' if r.action == 'clear' else 'not announced'}: {r.event}, {r.start_s:g} to {r.end_s:g} s of "
+              f"{r.recording}, risk {r.risk:.3f}" for r in lost.itertuples()]
+    def part(d): return [f"{d['condition']}={d['value']}, {d['n_events']} events",
+                         *(f"  {_LINES[k]:18} {format_figure(d[k])}" for k in _OF_VALUES)]
+    parts = [line for d in metrics.get("conditions", ()) for line in part(d)]
+    return join_lines(repr(rule), figures, parts, missed, [f"note: {n}" for n in metrics["notes"]], f"written to {out}")
+
 # %% ../nbs/79g_detecting.ipynb #ca61a5cb
 def evaluate_recordings(
     bundle, # folder of a bundle of videos with a policy
     data, # whole recordings: a folder of videos or with manifest.csv, a CSV or parquet file; labels are not needed
     *,
-    events:str, # CSV of all events in them: path or item, start_s, end_s; if wanted event (a name), target (a class)
+    events:str, # CSV of all events in them: path or item, start_s, end_s; if wanted event (a name), target, conditions
     out:str, # folder for events.json, events.csv (missed ones first), timelines.png and windows.parquet
     classes:str=None, # more names of the classes in the table, 'calm,fight=brawl+riot'; those of training by default
     column:str=None, # other column names of the data, 'path=film,group=camera'
     smooth:int=None, # windows to average; as many as events were certified with, else 3, by default
     min_s:float=0., # shorter events are not announced, in seconds
     match:str="overlap", # 'overlap', or 'one-to-one': one announcement counts for one event
+    by:str=None, # columns of the data or of the events, 'camera,light': figures for every value of each
     allow_seen:bool=False, # keep recordings that the bundle was trained or calibrated on
 ) -> Result:
     "How many events of recordings are noticed, how soon, and at how many false alarms an hour"
@@ -109,15 +173,20 @@ def evaluate_recordings(
     if b.task == "video" and b.policy is None: raise InputError("the bundle has no policy: nothing begins an event")
     def rule_here(clip): return rule_of(b.policy, clip.window_s, clip.step/clip.fps, smooth=smooth, min_s=min_s)
     if b.task == "video": rule_here(b.recipe.clip)  # what is wrong with it is told before anything is scored
-    found = score_recordings(b, data, events, classes, column, cache_folder()/"checks.jsonl", allow_seen)
+    found = score_recordings(b, data, events, classes, column, cache_folder()/"checks.jsonl", allow_seen,
+                             lambda table, df: _conditions(table, df, by), _names(by))
     rule = rule_here(b.recipe.clip)
     made = event_predictions(found.windows, found.events, rule.smooth, rule.gap_s)
     timelines = read_timelines(found.windows, rule, found.spans)
-    actions = _event_actions(timelines, made, rule, b.recipe.clip)
+    done = _window_actions(found.windows, timelines, b.recipe.clip)
+    actions = _event_actions(timelines, done, made, rule)
     table, notes = _event_table(timelines, made, actions), [*found.notes, *rule.notes, *b.unproven]
-    metrics = _event_figures(b, found, timelines, made, actions, rule, match)
+    metrics = _event_figures(b, found, timelines, done, made, actions, rule, match)
     metrics |= dict(bundle_id=b.id, rule=rule.to_dict(), actions=dict(zip(*np.unique(actions, return_counts=True))),
                     notes=notes)
+    if by:
+        metrics["conditions"], own = _by_condition(found, timelines, made, actions, by, match)
+        table = table.assign(**{name: v[table.index] for name, v in own.items() if name not in table})
     save_predictions(found.windows, out/"windows.parquet")
     table.to_csv(out/"events.csv", index=False)
     true = table[table["target"].isin([n for n, alarm in zip(b.scale.names, b.scale.alarm) if alarm])]
@@ -126,14 +195,5 @@ def evaluate_recordings(
     plt.close(drawn)
     write_json(out/"events.json", json_values(metrics))
     return Result(json_values(metrics), _events_text(metrics, true, rule, out), [])
-
-def _events_text(metrics, true, rule, out):
-    "The same for a person"
-    from riskclf.evaluation.intervals import format_figure
-    figures = [f"{words:20} {format_figure(metrics[k])}" for k, words in _LINES.items() if k in metrics]
-    lost = true[(true["action"] != "alarm") & true["delay_s"].isna()].head(5)
-    missed = [f"{'missed' if r.action == 'clear' else 'not announced'}: {r.event}, {r.start_s:g} to {r.end_s:g} s of "
-              f"{r.recording}, risk {r.risk:.3f}" for r in lost.itertuples()]
-    return join_lines(repr(rule), figures, missed, [f"note: {n}" for n in metrics["notes"]], f"written to {out}")
 
 COMMANDS = {"evaluate-recordings": evaluate_recordings}

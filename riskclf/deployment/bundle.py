@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'UNLIKE', 'NO_PROBS', 'TOO_SHORT', 'OTHER_CARD', 'make_provenance', 'check_made_by', 'write_bundle',
-           'Bundle', 'load', 'is_unlike', 'speaking_probs', 'make_timeline', 'decide', 'with_policy']
+           'Bundle', 'load', 'unlike_windows', 'is_unlike', 'speaking_probs', 'make_timeline', 'decide', 'with_policy']
 
 # %% ../../nbs/70_deployment.bundle.ipynb #cf75a530
 import contextlib
@@ -323,14 +323,21 @@ def _actions(bundle, raw, threshold):
 # %% ../../nbs/70_deployment.bundle.ipynb #e5f57869
 UNLIKE = "unlike the training data"
 
+def unlike_windows(
+    bundle:Bundle, # with or without a check
+    r, # `Result` that has outputs
+) -> np.ndarray: # bool (windows,); of a picture (1,)
+    "Which windows of a video are unlike the training data"
+    if bundle.outliers is None: return np.zeros(len(np.atleast_2d(r.outputs["probs"])), dtype=bool)
+    if "distance" in r.outputs: return ~(np.atleast_1d(r.outputs["distance"]) <= bundle.outliers.threshold)
+    return bundle.outliers.unlike(np.atleast_2d(r.outputs["features"]))
+
 def is_unlike(
     bundle:Bundle, # with or without a check
     r, # `Result` that has outputs
 ) -> bool:
     "Whether a picture, or any window of a video, is unlike the training data"
-    if bundle.outliers is None: return False
-    if "distance" in r.outputs: return bool((~(r.outputs["distance"] <= bundle.outliers.threshold)).any())
-    return bool(bundle.outliers.unlike(np.atleast_2d(r.outputs["features"])).any())
+    return bool(unlike_windows(bundle, r).any())
 
 def _review_outliers(bundle, good, actions, reasons, certificate):
     "What is unlike the training data goes to review; an alarm stays one where the share of right alarms is certified"
@@ -440,6 +447,7 @@ def with_policy(
     calibration:Predictions, # what the bundle's graph said of the calibration items
     certificates=(), # more of them on the same items; those of the old bundle were about other items
     valid:Predictions=None, # other items that choices were made on, remembered as seen
+    beside:Predictions=None, # items that were scored for the same answer, such as recordings without an event: seen too
     overwrite:bool=False, # replace a bundle that stands at `out`
     card:str=None, # the model card, about this policy; by default a few words, since the parent's is about another
     reports=None, # file name below reports/ -> text, bytes or Path; those of the parent are left out
@@ -451,8 +459,8 @@ def with_policy(
         raise InputError(f"the calibration scores are not those of this bundle, {odd} differ: score the items with it")
     known = (path/"seen.csv").read_text(encoding="utf-8").splitlines() if (path/"seen.csv").exists() else []
     seen = [tuple(line.split(",")) for line in known[1:]]
-    for preds, split in [(calibration, "calibration")] + [(valid, "valid")]*(valid is not None):
-        seen += _seen_rows(preds.frame.assign(sha256=item_hashes(preds), split=split))
+    for preds, split in ((calibration, "calibration"), (beside, "calibration"), (valid, "valid")):
+        if preds is not None: seen += _seen_rows(preds.frame.assign(sha256=item_hashes(preds), split=split))
     def fill(folder):
         _put_calibration(folder, calibration, _all_certificates(policy, certificates))
         save_promises(folder, certificates)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core import InputError, Predictions, RiskScale, progress
 from ..data.sequences import Segment
-from .bundle import UNLIKE, Bundle, decide, is_unlike, speaking_probs
+from .bundle import UNLIKE, Bundle, decide, speaking_probs, unlike_windows
 from .engine import Source, find_sources, in_order
 from .results import open_results, result_row
 from ..windows import reduce_windows
@@ -49,13 +49,13 @@ def predict_frame(
     scale:RiskScale=None, # the classes, needed with a runner
     batch_size:int=None, # most images in one call of the graph, few of large ones by default
     timeout_s:float=30., # seconds that decoding one file, or the next frame of a video, may take
-    windows:bool=False, # of videos a row a window, with `window`, `start_s`, `end_s`; by default a row a video
+    windows:bool=False, # of videos a row a window: `window`, `start_s`, `end_s`, with outliers `unlike`; else a video
     keep=None, # called with each item and its features (k, D), such as `pipeline.Kept`, so that nothing is read twice
 ) -> Predictions: # in the order of `df`; meta has `failed`, {item: reason} of others, `unlike`, `unseen`, `gaps`
     "What the graph says of each file, at full precision; `InputError` when no file could be judged"
     is_bundle = isinstance(bundle, Bundle)
     runner, scale = bundle.runner if is_bundle else bundle, bundle.scale if scale is None else scale
-    meta, failed, rows, good = dict(runner.facts), {}, [], []
+    meta, failed, rows, good, odd = dict(runner.facts), {}, [], [], []
     if is_bundle: meta["bundle_id"] = bundle.id
     if is_bundle and bundle.outliers is not None: meta["unlike"] = []
     sources = frame_sources(df, runner.task)
@@ -68,13 +68,16 @@ def predict_frame(
             continue
         rows.append(row), good.append(r._replace(outputs={k: v for k, v in r.outputs.items() if k != "features"}))
         if keep is not None and "features" in r.outputs: keep(r.source.item, np.atleast_2d(r.outputs["features"]))
-        if "unlike" in meta and is_unlike(bundle, r): meta["unlike"].append(r.source.item)
+        if "unlike" in meta:
+            odd.append(unlike_windows(bundle, r))
+            if odd[-1].any(): meta["unlike"].append(r.source.item)
         if (gaps := r.outputs.get("gaps")):
             meta.setdefault("unseen", []).append(r.source.item)
             meta.setdefault("gaps", {})[r.source.item] = [[float(a), float(b)] for a, b in gaps]
     if not rows: raise InputError(f"none of the {len(sources)} files could be judged: {dict(list(failed.items())[:3])}")
     frame = df.iloc[rows].rename(columns={"label": "target"}).reset_index(drop=True)
     if runner.task == "video": frame = _window_columns(frame, good)
+    if windows and odd: frame = frame.assign(unlike=np.concatenate(odd))
     probs = np.concatenate([np.atleast_2d(r.outputs["probs"]) for r in good]).astype(np.float64)
     columns = {f"prob_{c}": p for c, p in zip(scale.names, probs.T)}
     made = Predictions(frame.assign(**columns), scale, meta | {"failed": failed})
@@ -87,6 +90,7 @@ def reduce_recordings(
 ) -> Predictions: # a row a video, as they first appear
     "What speaks for each video, as `decide` takes it: with a certificate of events its smoothed windows do"
     from riskclf.evaluation.events import certified_windows, smooth_windows
+    windows = Predictions(windows.frame.drop(columns="unlike", errors="ignore"), windows.scale, windows.meta)
     if not (about := certified_windows(getattr(model, "policy", None))):
         return reduce_windows(windows, getattr(model, "runner", model).recipe.reduce)
     made = reduce_windows(smooth_windows(windows, about["smooth"], about["gap_s"]))

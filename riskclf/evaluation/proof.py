@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core import InputError, Predictions, atomic_path, hash_json, sha256_file, write_json
 from .certificate import calibration_hash, item_hashes, target_texts
+from .events import event_texts
 from .levels import check_classes, score_table
 from .selective import SELECTIVE, answers
 from .subgroups import certified_values
@@ -31,7 +32,7 @@ def _caller(bound, certificates):
 
 def _more_columns(preds, content, certificates):
     "What the certificate with this content stands on besides the risk score; column -> texts"
-    out = {}
+    out = event_texts(preds) if content.get("events") else {}
     if content.get("columns"):
         names, scores = score_table(preds)
         out |= {n: _texts(scores[:, i]) for i, n in enumerate(names)}

@@ -288,7 +288,7 @@ def rule_of(
     rule = TimelineRule(**(dict(on=on) | known | {k: v for k, v in settings.items() if v is not None}))
     if policy.mode in ("manual", "argmax"): notes.append("the thresholds are not certified")
     elif (why := _void(certificate, rule, length_s, hop_s)):
-        return TimelineRule(**rule.to_dict() | dict(notes=[*notes, why]))
+        return TimelineRule(**rule.to_dict() | dict(clear_below=None, notes=[*notes, why]))
     return TimelineRule(**rule.to_dict() | dict(clear_below=policy.clear_below, notes=notes))
 
 # %% ../../nbs/46c_evaluation.timeline.ipynb #95d58ac7

@@ -71,12 +71,11 @@ _ASSUMED = ("New groups are exchangeable with the calibration groups: same sourc
 
 def joint_sentence(joint, looks, lowest):
     "What all bounds say together"
-    sure, count = f"with confidence {joint['confidence']:.4g}", joint["asked"]
+    sure, n = f"with confidence {joint['confidence']:.4g}", joint["asked"]
     how = ", each alone with more" if joint["marginal"] else ", for which delta was split over them (Bonferroni)"
     if lowest:
         how = ": each was given the whole delta, and the shared threshold is the lowest of all (intersection-union)"
-    text = f"the bound holds {sure}"
-    if lowest or count > 1: text = f"the {count} bounds asked for hold together {sure}{how}"
+    text = f"the {n} bounds asked for hold together {sure}{how}" if lowest or n > 1 else f"the bound holds {sure}"
     return text + f"; delta was {'' if lowest else 'also '}split over {looks} planned looks at these items"*(looks > 1)
 
 # %% ../../nbs/42c_evaluation.verify.ipynb #012db95a
@@ -119,6 +118,7 @@ def check_certificate(report, certificate, rows):
     report(said is None or not copies, f"{copies} copies of files in other groups, where they count again")
     columns = certificate.get("columns", ["risk"])
     report.same(f"the scores ({', '.join(columns)})", certificate["scores"], rows, "item", *columns)
+    if e := certificate.get("events"): report.same("events' places", e, rows, "item", "recording", "start_s", "end_s")
     bounds, joint, ledger = (certificate[k] for k in ("bounds", "joint", "ledger"))
     lowest, looks = joint.get("method") == "intersection-union", ledger["looks"]
     parts = looks * (1 if joint["marginal"] or lowest else joint["asked"])
