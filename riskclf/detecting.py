@@ -13,12 +13,13 @@ from .core import InputError, write_json
 from .doctor import cache_folder
 
 # %% ../nbs/79g_detecting.ipynb #ff43c576
-def _window_actions(windows, timelines, clip):
+def _window_actions(windows, timelines, clip, same_machine=True):
     "What `watch` does about each window: recording to str (n,), as its moments are in order"
     from riskclf.data.sequences import is_whole
     frame = windows.frame.sort_values(["item", "start_s"], kind="stable")
     odd = dict(list(frame.get("unlike", frame["start_s"].map(lambda _: False)).groupby(frame["item"])))
     def done(m, unlike):
+        if not same_machine: return "review"
         return "review" if m.action == "clear" and (unlike or not is_whole(clip, m.start_s, m.end_s)) else m.action
     return {name: np.array([done(*row) for row in zip(t.moments, odd[name])]) for name, t in timelines.items()}
 
@@ -178,9 +179,11 @@ def evaluate_recordings(
     rule = rule_here(b.recipe.clip)
     made = event_predictions(found.windows, found.events, rule.smooth, rule.gap_s)
     timelines = read_timelines(found.windows, rule, found.spans)
-    done = _window_actions(found.windows, timelines, b.recipe.clip)
+    done = _window_actions(found.windows, timelines, b.recipe.clip, b.machine.same)
     actions = _event_actions(timelines, done, made, rule)
     table, notes = _event_table(timelines, made, actions), [*found.notes, *rule.notes, *b.unproven]
+    if not b.machine.same: notes.append("the machine differs, so all goes to review here; what is announced, how soon "
+                                        "and how falsely is what the scores would have said")
     metrics = _event_figures(b, found, timelines, done, made, actions, rule, match)
     metrics |= dict(bundle_id=b.id, rule=rule.to_dict(), actions=dict(zip(*np.unique(actions, return_counts=True))),
                     notes=notes)

@@ -73,7 +73,7 @@ def quantise(
     load, # one of them -> uint8 (size, size, 3), as the recipe makes it
     out, # file with the same suffix, str or Path
     keep=(), # names from `float_layers`: these stay in float32
-    portable:bool=True, # weights in 7 of the 8 bits, so that every processor comes to the same numbers
+    portable:bool=True, # weights in 7 of the 8 bits, so that all processors with AVX2 come to the same numbers
 ) -> Path: # of the graph in int8
     "A copy of a graph that computes in 8 bits; `InputError` when NNCF is not installed or can't do it"
     graph_path, out, sources = Path(graph_path), Path(out), list(sources)

@@ -419,6 +419,10 @@ class MachineCheck(NamedTuple):
     pixel_difference:int
     feature_difference:float = 0.
 
+def _farthest(said, known):
+    "The largest difference of two arrays; infinite where a processor gave an answer of another shape"
+    return float(np.abs(said - known).max()) if said.shape == known.shape else float("inf")
+
 def check_machine(
     probes:dict, # `images`, `probs`, `pixels`, `jpeg` or `video`, perhaps `features`, as in `probes.npz`
     answer, # callable: uint8 (n, ...) -> dict with `probs`, such as the `answer` of a runner
@@ -429,8 +433,8 @@ def check_machine(
 ) -> MachineCheck:
     "Run the probes and compare"
     said, known, far = answer(probes["images"]), probes.get("features"), 0.
-    difference = float(np.abs(said["probs"] - probes["probs"]).max())
-    if known is not None: far = float(np.abs(said["features"] - known).max() / max(known.std(), 1e-12))
+    difference = _farthest(said["probs"], probes["probs"])
+    if known is not None: far = float(_farthest(said["features"], known) / max(known.std(), 1e-12))
     pixels, wanted = recipe.load(probes["video" if "video" in probes else "jpeg"].tobytes()), probes["pixels"]
     fits = pixels.shape == wanted.shape
     pixel_difference = int(np.abs(pixels.astype(int) - wanted).max()) if fits else 255
