@@ -231,6 +231,7 @@ def score_recordings(
     if not len(kept): raise InputError("no event lies in a recording that can be judged: " + "; ".join(notes))
     return Recorded(windows, kept, _spans(p.df), [*_counted(windows, kept), *notes, *p.notes])
 
+# %% ../nbs/78d_recordings.ipynb #3f9a07cd
 def check_windows(
     windows:Predictions, # of recordings, that a promise shall be proven on
     clip, # `ClipRecipe` of the bundle

@@ -43,6 +43,7 @@ def _window_columns(df, results):
     number = np.concatenate([np.arange(c) for c in counts])
     return frame.assign(window=number, **times, length_s=np.repeat(length, counts))
 
+# %% ../../nbs/71_deployment.runtime.ipynb #6b1e52f0
 def predict_frame(
     bundle, # `Bundle`, or a runner while there is none
     df, # DataFrame with item, path, and where known label, group, split and conditions
