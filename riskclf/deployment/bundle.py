@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'UNLIKE', 'NO_PROBS', 'TOO_SHORT', 'OTHER_CARD', 'make_provenance', 'check_made_by', 'write_bundle',
-           'Bundle', 'load', 'unlike_windows', 'is_unlike', 'speaking_probs', 'make_timeline', 'decide', 'with_policy']
+           'Bundle', 'load', 'unlike_windows', 'speaking_probs', 'make_timeline', 'decide', 'with_policy']
 
 # %% ../../nbs/70_deployment.bundle.ipynb #cf75a530
 import contextlib
@@ -327,24 +327,17 @@ def unlike_windows(
     bundle:Bundle, # with or without a check
     r, # `Result` that has outputs
 ) -> np.ndarray: # bool (windows,); of a picture (1,)
-    "Which windows of a video are unlike the training data"
+    "Whether a picture, or each window of a video, is unlike the training data"
     if bundle.outliers is None: return np.zeros(len(np.atleast_2d(r.outputs["probs"])), dtype=bool)
     if "distance" in r.outputs: return ~(np.atleast_1d(r.outputs["distance"]) <= bundle.outliers.threshold)
     return bundle.outliers.unlike(np.atleast_2d(r.outputs["features"]))
-
-def is_unlike(
-    bundle:Bundle, # with or without a check
-    r, # `Result` that has outputs
-) -> bool:
-    "Whether a picture, or any window of a video, is unlike the training data"
-    return bool(unlike_windows(bundle, r).any())
 
 def _review_outliers(bundle, good, actions, reasons, certificate):
     "What is unlike the training data goes to review; an alarm stays one where the share of right alarms is certified"
     if bundle.outliers is None or not good: return actions, reasons
     keep = certificate is not None and bundle.policy.certificate.bound("precision") is not None
     def one(r, action, why):
-        if not is_unlike(bundle, r): return action, why
+        if not unlike_windows(bundle, r).any(): return action, why
         if keep and action == "alarm": return action, (*why, UNLIKE)
         return "review", (UNLIKE, *(why if action == "review" else ()))
     changed = [one(*row) for row in zip(good, actions, reasons)]
