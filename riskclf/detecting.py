@@ -16,11 +16,11 @@ from .doctor import cache_folder
 def _window_actions(windows, timelines, clip, same_machine=True):
     "What `watch` does about each window: recording to str (n,), as its moments are in order"
     from riskclf.data.sequences import is_whole
+    from riskclf.deployment.videos import watched_action
     frame = windows.frame.sort_values(["item", "start_s"], kind="stable")
     odd = dict(list(frame.get("unlike", frame["start_s"].map(lambda _: False)).groupby(frame["item"])))
     def done(m, unlike):
-        if not same_machine: return "review"
-        return "review" if m.action == "clear" and (unlike or not is_whole(clip, m.start_s, m.end_s)) else m.action
+        return watched_action(m.action, unlike or not is_whole(clip, m.start_s, m.end_s), same_machine)
     return {name: np.array([done(*row) for row in zip(t.moments, odd[name])]) for name, t in timelines.items()}
 
 def _event_actions(timelines, done, events, rule):

@@ -20,7 +20,7 @@ import numpy as np
 
 from .commands import Result, join_lines, json_values, labelled_data
 from .core import InputError, hash_json, read_json, sha256_file, write_json
-from .deployment.export import export_record, int8_graph, int8_words, with_graph
+from .deployment.export import export_record, int8_graph, int8_words, stray_limit, with_graph
 from .deployment.runner import Runner
 
 # %% ../nbs/79e_exporting.ipynb #00c2edd8
@@ -339,11 +339,12 @@ def export(
     int8:bool=False, # arithmetic in 8 bits, faster with VNNI; without it float32, from the weights if need be
     data:str=None, # the labelled data that the bundle was made from; without it nothing can be proven again
     max_changed:float=0.005, # largest share of calibration items that may be decided otherwise, in [0, 1]
-    max_stray:float=0.1, # int8: layers stay in float32 until scores of valid items stray less than this, above 0
+    max_stray:float=None, # int8: layers stay in float32 until scores of valid items stray less; 0.1 by default
     classes:str=None, # as in `train`; the bundle's classes by default
     column:str=None, # other column names, 'path=image,label=y'
 ) -> Result:
     "Another runtime or precision for a bundle, with its promises proven again on the export's own scores"
+    most = stray_limit(int8, max_stray)
     b = _open(bundle, to, int8, data, out, max_changed)
     settings = b.document["provenance"].get("settings", {})
     items = None if data is None else find_items(b, labelled_data(
@@ -356,7 +357,7 @@ def export(
         if to == "torchscript": runner = _script(b, work/"script")
         else:
             graph = _float_graph(b, to, work)
-            if int8: graph, how = int8_graph(Runner(b.recipe, graph), items, work, max_stray, _log.info)
+            if int8: graph, how = int8_graph(Runner(b.recipe, graph), items, work, most, _log.info)
             runner = Runner(b.recipe, graph)
         about = dict(to=to, precision=runner.facts["precision"], runtime=runner.facts["runtime"], int8=how)
         if items is None: (policy, broken), record, after, fails = _no_certificate(b.policy), None, None, []

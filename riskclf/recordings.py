@@ -62,7 +62,9 @@ def read_events(
 ): # DataFrame: recording, as it is written there, start_s, end_s, target, and where given event and further columns
     "A table of events, checked; `InputError` naming the first thing that is wrong with it"
     table = _read_table(path).reset_index(drop=True)
-    if "target" not in table: table = table.rename(columns=dict(label="target"))
+    if {"target", "label"} <= {*table}:
+        raise InputError(f"{path} has the columns target and label: which of them says what an event is? Keep one")
+    table = table.rename(columns=dict(label="target"))
     name = next((c for c in ("item", "path") if c in table), None)
     if (lost := ["path or item"]*(name is None) + [c for c in ("start_s", "end_s") if c not in table]):
         raise InputError(f"{path} lacks the columns {lost}; it has {list(table.columns)}: a row an event, with its "

@@ -16,6 +16,7 @@ from .checking import check, plan_proof
 from .commands import (Result, check_license, check_run, check_wish, checked_data, join_lines, labelled_data,
                               left_out, make_folder)
 from .core import InputError, write_json
+from .deployment.export import stray_limit
 from .doctor import cache_folder, examine, ledger_file
 
 # %% ../nbs/80_workflow.ipynb #59b29fa7
@@ -54,7 +55,7 @@ def train(
     batch_size:int=None, # items a step, the recipe's by default
     augment:str=None, # augmentation preset, the recipe's by default
     int8:bool=False, # decide in 8-bit arithmetic, faster with VNNI: rounded before the one proof; pictures only
-    max_stray:float=0.1, # int8: layers stay in float32 until scores of valid items stray less than this, above 0
+    max_stray:float=None, # int8: layers stay in float32 until scores of valid items stray less; 0.1 by default
     max_miss_rate:float=0.05, # largest share of unsafe units cleared, in (0, 1)
     max_false_alarm_rate:float=None, # largest share of safe units with an alarm, in (0, 1); not promised by default
     confidence:float=0.95, # of the certificate, in (0, 1)
@@ -79,6 +80,7 @@ def train(
                 unit=unit, mode=mode, looks=looks, accept_provable=accept_provable, min_precision=min_precision,
                 marginal=marginal, ledger=Path(ledger) if ledger else ledger_file(), max_under_call=max_under_call)
     check_wish(**wish, license=license)
+    most = stray_limit(int8, max_stray)
     check_run(out, data, overwrite, resume, size=size, epochs=epochs, lr=lr, batch_size=batch_size)
     split, how = split or _recipe_split(recipe, certify), dict(
         classes=classes, column=column, alarm_from=alarm_from, unordered=unordered, group_by=group_by,
@@ -88,9 +90,8 @@ def train(
     changes = {k: v for k, v in dict(weights=weights, model_name=model_name, size=size, epochs=epochs, lr=lr,
                                      batch_size=batch_size, augment=augment).items() if v is not None}
     settings = how | dict(split=split, recipe=_told(recipe), label_review=_review(p), license=license) | changes
-    plan = _announce(p, wish if certify else None)
-    return _trained(p, out, strict, plan, *_train(p, out, wish, certify, settings, changes, resume, overwrite,
-                    cache or cache_folder()/"features", data, milestones, max_stray if int8 else None))
+    return _trained(p, out, strict, _announce(p, wish if certify else None), *_train(
+        p, out, wish, certify, settings, changes, resume, overwrite, cache, data, milestones, most))
 
 # %% ../nbs/80_workflow.ipynb #84df2740
 def _recipe_split(recipe, certify):
@@ -125,6 +126,7 @@ def _train(p, out, wish, certify, settings, changes, resume, overwrite, cache, d
     from riskclf.packing import pack
     from riskclf.pipeline import find_kind, learn, read_recipe
     recipe, seed = read_recipe(settings["recipe"]), settings["seed"]
+    cache = cache or cache_folder()/"features"
     if certify: Ledger(wish["ledger"])  # what cannot be done is told before hours of training
     if p.scale.multilabel:
         raise InputError("several labels an item cannot be trained into a bundle yet: give one column label with the "
