@@ -34,8 +34,8 @@ setup(
     url=cfg["git_url"],
     license="Apache-2.0",
     keywords=cfg["keywords"],
-    packages=find_packages(include=["riskclf", "riskclf.*"]),
-    package_data={"riskclf": ["*.json", "recipes/*.yaml"]},
+    packages=[*find_packages(include=["riskclf", "riskclf.*"]), "riskclf.recipes"],  # which holds no modules
+    package_data={"riskclf": ["*.json"], "riskclf.recipes": ["*.yaml"]},
     include_package_data=True,
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
