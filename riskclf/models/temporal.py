@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FRAME_STATS', 'SEQUENCE_MODELS', 'pad_sequences', 'SequenceModel', 'FramePool', 'turn_round', 'RecurrentLayer',
            'TimePool', 'FrameScale', 'RecurrentHybrid', 'frame_attention', 'create_sequence_model',
-           'save_sequence_model', 'load_sequence_model', 'sequence_graph', 'run_sequence_graph', 'sequence_difference',
+           'save_sequence_model', 'load_sequence_model', 'sequence_graph', 'sequence_difference',
            'export_sequence_graph']
 
 # %% ../../nbs/24_models.temporal.ipynb #847f22c6
@@ -18,7 +18,7 @@ from torch import nn
 
 from ..core import InputError
 from .backbones import read_settings, save_weights
-from .clips import graph_difference, graph_runner, write_graph
+from .clips import graph_difference, write_graph
 from .heads import Head
 
 # %% ../../nbs/24_models.temporal.ipynb #7fb3458d
@@ -321,14 +321,6 @@ def sequence_graph(
 ) -> nn.Module: # takes float32 (n, T, D) and bool (n, T)
     "The computation of the exported graph: probabilities and features"
     return _SequenceGraph(model).eval()
-
-def run_sequence_graph(
-    path, # .onnx or .xml file, str or Path
-    runtime:str="onnxruntime", # or 'openvino'
-): # called with float32 (n, T, D) and bool (n, T), gives a dict of `probs` and `features`
-    "A function that runs a graph of sequences on the thread budget"
-    run = graph_runner(path, runtime)
-    return lambda x, mask: run(dict(sequence=x, mask=mask))
 
 # %% ../../nbs/24_models.temporal.ipynb #9aa60056
 def _example(num_features, lengths, seed=0):
