@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from checks import BIN, CHECKS, ROOT, cells, notebooks, source
 
-TIMEOUT = 900  # seconds a notebook may take before it is killed: nbdev_test itself knows no limit
+TIMEOUT = 1800  # seconds a notebook may take before it is killed: nbdev_test itself knows no limit
 
 
 def test_notebook(nb, flags):
