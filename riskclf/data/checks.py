@@ -124,16 +124,16 @@ def _cache_key(path, limits):
     try: stat = os.stat(path)
     except (OSError, ValueError): return None
     decoder = VIDEO_DECODER if is_video(path) else DECODER
-    return json.dumps([os.path.abspath(path), stat.st_size, stat.st_mtime_ns, decoder, limits])
+    return json.dumps([os.path.abspath(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, decoder, limits])
 
 def _load_cache(cache):
     known = {}
     if cache is None or not os.path.exists(cache): return known
-    with open(cache, encoding="utf-8") as f:
+    with open(cache, encoding="utf-8", errors="replace") as f:
         for line in f:
-            with contextlib.suppress(ValueError):  # the last line of a killed run may be cut
+            with contextlib.suppress(ValueError, TypeError):  # the last line of a killed run may be cut
                 key, facts = json.loads(line)
-                known[key] = facts
+                if {"status", "reason"} <= set(facts): known[key] = facts
     return known
 
 # %% ../../nbs/12_data.checks.ipynb #ca3a69be
