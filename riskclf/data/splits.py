@@ -69,7 +69,7 @@ def assign_groups(
     df, # manifest; with the columns of `check_files` where copies shall be found
     group_by:str=None, # as `pattern` in `group_names`; used when there is no column `group`
     radius:int=6, # bits in which near copies may differ, as in `find_duplicates`
-) -> pd.DataFrame: # with `group` as text in every row; `attrs`: group_source, united (lists of names), declared {item: name}, notes
+) -> pd.DataFrame: # `group` as text in every row; attrs group_source, united (lists of names), declared {item: name}
     "Which rows belong together; `InputError` for a wrong pattern"
     df, notes = df.copy(), list(df.attrs.get("notes", []))
     source, names = _given_groups(df, group_by, notes)
