@@ -39,12 +39,27 @@ def group_names(
     return [m[1] for m in found]
 
 # %% ../../nbs/14_data.splits.ipynb #9652d324
+def _told_apart(df, names):
+    "A note where groups differ in nothing but the folder of a class or of a split"
+    folders = {str(v) for c in ("label", "sublabel") if c in df for v in df[c]} | {"train", "valid", "val", "test"}
+    found = {}
+    for n in sorted({n for n in names if "/" in n}):
+        bare = "/".join(part for part in n.split("/") if part not in folders)
+        if bare: found.setdefault(bare, []).append(n)
+    twins = [n for n in found.values() if len(n) > 1]
+    return [f"group_by takes class folders into the name, so {twins[0][0]!r} and {twins[0][1]!r} are two groups and "
+            f"may lie in two splits{f' ({len(twins)} such names)' if len(twins) > 1 else ''}: where they are one camera, "
+            r"series or piece, take the folder out, as in '([^/]*)_\d+'"] if twins else []
+
 def _given_groups(df, group_by, notes):
     "(name of the source, group of each row or None)"
     if "group" in df and df["group"].notna().any():
         if group_by is not None: notes.append("group_by is not used: the manifest has a column `group`")
         return "column", df["group"].tolist()
-    if group_by is not None: return "file name", group_names(df["item"], group_by)
+    if group_by is not None:
+        names = group_names(df["item"], group_by)
+        notes += _told_apart(df, names)
+        return "file name", names
     for c in ("video", "path"):
         if c in df and df[c].duplicated().any(): return "source video", df[c].tolist()
     return "near duplicates", [None]*len(df)
