@@ -48,8 +48,8 @@ def _told_apart(df, names):
         if bare: found.setdefault(bare, []).append(n)
     twins = [n for n in found.values() if len(n) > 1]
     return [f"group_by takes class folders into the name, so {twins[0][0]!r} and {twins[0][1]!r} are two groups and "
-            f"may lie in two splits{f' ({len(twins)} such names)' if len(twins) > 1 else ''}: where they are one camera, "
-            r"series or piece, take the folder out, as in '([^/]*)_\d+'"] if twins else []
+            f"may lie in two splits{f' ({len(twins)} such names)' if len(twins) > 1 else ''}: where they are one "
+            r"camera, series or piece, take the folder out, as in '([^/]*)_\d+'"] if twins else []
 
 def _given_groups(df, group_by, notes):
     "(name of the source, group of each row or None)"
