@@ -20,7 +20,7 @@ import yaml
 from riskclf.core import (
     InputError, Predictions, RiskScale, hash_json, save_predictions, write_json,
 )
-from .data.checks import check_files, usable_items
+from .data.checks import changed_items, check_files, usable_items
 from .data.manifest import load_manifest
 from .data.splits import assign_groups, parse_fractions, split_manifest
 from .deployment.export import in_eight_bits
@@ -146,6 +146,7 @@ def learn(
             f"{'of the first head ' * several}{report['best_value']:.3f} on valid in epoch {report['best_epoch']}")
     more = [f"all heads together {report['together']:.3f}"] if several else []
     more += [f"stopped: {report['stopped']}"] if report["stopped"] else []
+    more += getattr(learner.dls, "notes", [])  # files that were lost since the check
     history = learner.class_monitor.to_frame()
     del learner
     gc.collect()  # a learner and its callbacks hold each other, and with them the features of all items
@@ -312,6 +313,8 @@ class Kept:
         return np.concatenate([r for _, r in known]), np.repeat([k for k, _ in known], [len(r) for _, r in known])
 
 # %% ../nbs/78_pipeline.ipynb #21d46418
+_log = logging.getLogger("riskclf")
+
 def score_items(
     model, # `Bundle`, or a runner
     df:pd.DataFrame, # manifest
@@ -319,15 +322,19 @@ def score_items(
     scale:RiskScale=None, # needed with a runner
     keep=None, # as in `predict_frame`
 ) -> Predictions: # a row an item; where videos have several windows, `windows.parquet` in the folder has a row each
-    "What the graphs say of each item"
-    windows = predict_frame(model, df, scale, windows=True, keep=keep)
+    "What the graphs say of each item; what could not be judged is logged; `InputError` when nothing can"
+    changed, many = np.array(changed_items(df), dtype=bool), len(df)
+    if changed.all(): raise InputError(f"all {many} files have changed since they were checked: begin again")
+    why = dict.fromkeys(df["item"][changed].astype(str), "changed since it was checked")
+    windows = predict_frame(model, df[~changed], scale, windows=True, keep=keep)
+    windows.meta["failed"] = failed = why | windows.meta["failed"]
+    if failed: _log.info("%d of %d items are not judged and count nowhere, the first is %s: %s", len(failed), many,
+                         *next(iter(failed.items())))
     (Path(out)/"windows.parquet").unlink(missing_ok=True)  # of other items
     if "window" not in windows.frame: return windows
     Path(out).mkdir(parents=True, exist_ok=True)
     if windows.frame["window"].any(): save_predictions(windows, Path(out)/"windows.parquet")
     return reduce_recordings(model, windows)
-
-_log = logging.getLogger("riskclf")
 
 class Judged(NamedTuple):
     "Predictions of all items outside train, runner of the OpenVINO graphs, ONNX graph and encoder, how int8 was made"

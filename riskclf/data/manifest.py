@@ -9,6 +9,7 @@ __all__ = ['parse_classes', 'did_you_mean', 'parse_column', 'load_manifest', 'co
 import difflib
 import os
 import posixpath
+import unicodedata
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -18,16 +19,19 @@ import pandas as pd
 from ..core import InputError, RiskScale, guess_scale
 
 # %% ../../nbs/11_data.manifest.ipynb #90bcaaaf
+def _name(text): return unicodedata.normalize("NFC", text.strip())  # "é" is one sign or two, as a Mac writes it
+
 def parse_classes(
     classes, # least severe first: 'safe,unsafe=flame+smoke', {'safe': ['safe'], 'unsafe': ['flame', 'smoke']} or a list
 ) -> dict: # class name -> names of the folders or labels that belong to it
     "The classes a user named, with what each is made of; `InputError` when a name is empty or used twice"
     if isinstance(classes, dict):
-        named = [(str(n), [f] if isinstance(f, str) else list(map(str, f))) for n, f in classes.items()]
+        named = [(str(n), [f] if isinstance(f, str) else map(str, f)) for n, f in classes.items()]
     else:
         parts = classes.split(",") if isinstance(classes, str) else map(str, classes)
         cut = [part.partition("=") for part in parts]
-        named = [(n.strip(), [f.strip() for f in (fs if eq else n).split("+")]) for n, eq, fs in cut]
+        named = [(n, (fs if eq else n).split("+")) for n, eq, fs in cut]
+    named = [(_name(n), [_name(f) for f in fs]) for n, fs in named]
     names, folders = [n for n, _ in named], [f for _, fs in named for f in fs]
     if not all(names) or not all(folders) or not all(fs for _, fs in named):
         raise InputError(f"classes {classes!r} has an empty name: write them like safe,unsafe=flame+smoke")
@@ -60,9 +64,11 @@ def _is_hidden(name): return name.startswith(".") or name == "__MACOSX"
 def _folders(root): return sorted(d for d in root.iterdir() if d.is_dir() and not _is_hidden(d.name))
 
 def _walk(folder):
-    "Files below a folder as sorted paths relative to it; links are followed, circles are not"
+    "Files below a folder as sorted paths relative to it; links are followed, circles are not; `OSError` as it comes"
     found, seen = [], set()
-    for here, folders, files in os.walk(folder, followlinks=True):
+    def stop(e):  # os.walk by itself passes over a folder that it may not read
+        if not isinstance(e, (FileNotFoundError, NotADirectoryError)): raise e
+    for here, folders, files in os.walk(folder, onerror=stop, followlinks=True):
         if (real := os.path.realpath(here)) in seen:
             folders.clear()
             continue
@@ -110,8 +116,11 @@ def _read_folder(root, wanted, notes):
     for d in [root, *top][:1 + by_split*len(top)]: _pass_over(notes, _loose(d), f"lie in {d.name}, in no class folder,")
     rows, empty = [], []
     for folder, split in places:
-        named = wanted is None or folder.name in wanted
-        found = _class_rows(root, folder, notes if named else [])
+        named, found = wanted is None or _name(folder.name) in wanted, []
+        try: found = _class_rows(root, folder, notes if named else [])
+        except OSError as e:
+            if named: raise InputError(f"{_shown(e.filename)} cannot be read ({e.strerror}), and what is in it would "
+                                       "be missing: allow it, or move the folder elsewhere") from e
         if not found and named: empty.append(folder.relative_to(root).as_posix())
         rows += [(path, folder.name, split, mask) for path, mask in found]
     _pass_over(notes, [path for path, *_ in rows if not _is_text(path)], "have names that are not UTF-8")
@@ -136,12 +145,19 @@ def parse_column(
 
 _TEXT = ("item", "path", "label", "sublabel", "group", "split", "mask", "sha256", "phash")
 
+def _check_once(names, where):
+    twice = [c for k, c in enumerate(names) if c in names[:k]]
+    if twice: raise InputError(f"{where} has the column {twice[0]!r} twice: take one out, or give it another name")
+
 def _read_table(path, text_columns):
     "A CSV or parquet file as a DataFrame"
+    how = dict(encoding="utf-8-sig", keep_default_na=False)
     try:
         if path.suffix.lower() == ".parquet": return pd.read_parquet(path)
-        return pd.read_csv(path, dtype={c: str for c in text_columns}, encoding="utf-8-sig",
-                           keep_default_na=False, na_values=["", "nan", "NaN"])
+        head = pd.read_csv(path, header=None, nrows=1, dtype=str, **how).iloc[0]  # pandas calls a second one label.1
+        _check_once([c for c in head if c in text_columns or c.startswith("label_")], path)
+        return pd.read_csv(path, dtype={c: str for c in text_columns}, na_values=["", "nan", "NaN"], **how)
+    except InputError: raise
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, ValueError) as e:
         raise InputError(f"{path} cannot be read as a table: {str(e).splitlines()[0]}") from e
 
@@ -149,8 +165,11 @@ def _rename(df, columns, where):
     "The mapped columns under our names; a column that loses its name to another is kept as `<name>_old`"
     for theirs in columns.values():
         if theirs not in df: raise InputError(f"{where} has no column {theirs!r}{did_you_mean(theirs, df.columns)}")
+    _check_once(list(df), where)
     used = set(columns.values())
     moved = {ours: f"{ours}_old" for ours in columns if ours in df and ours not in used}
+    for ours in moved:
+        while moved[ours] in df: moved[ours] += "_old"
     return df.rename(columns=moved).rename(columns={theirs: ours for ours, theirs in columns.items()})
 
 # %% ../../nbs/11_data.manifest.ipynb #b6b77a68
@@ -207,6 +226,11 @@ def _pick_classes(df, classes, notes, what, known=False):
             near = did_you_mean(folder, sorted(present.index), taken=of)
             raise InputError(f"class {folder!r} is not among the {what}{near}")
     left_out = present[[f not in of for f in present.index]]
+    for f, k in left_out.items():
+        if (meant := next((m for m in of if m.casefold() == f.casefold()), None)) is not None:
+            merged = f"{of[meant]}={'+'.join([*parts[of[meant]], f])}"
+            raise InputError(f"{k} items are labelled {f!r}, which --classes leaves out, though it names {meant!r}: "
+                             f"write {merged} to take both, or mend the {what}")
     if len(left_out): notes.append("left out: " + ", ".join(f"{f} ({n} items)" for f, n in sorted(left_out.items())))
     df = df[df["label"].isin(of)].copy()
     if any(folders != [n] for n, folders in parts.items()):
@@ -279,15 +303,15 @@ def _clean_columns(df, views, notes):
     if views: df["path"] = df[list(views)].bfill(axis=1).iloc[:, 0]
     if "path" not in df: raise InputError(f"there is no column `path`{did_you_mean('path', df.columns)} (map it with "
                                           "--column path=NAME)")
+    for c in ("label", "group"):
+        if c in df: df[c] = _column(None if v is None else _name(v) or None for v in _text(df[c]))
     for c in ("item", "path", "label"):
         if c in df and (lost := df[c].isna()).any():
             raise InputError(f"{lost.sum()} rows have no {c}, the first is row {int(lost.argmax()) + 1}: "
                              "fill it in or take the row out")
-    for c in ("label", "group"):
-        if c in df: df[c] = _text(df[c])
     if "split" in df:
         given = _text(df["split"])
-        df["split"] = _column(None if s is None else _SPLITS.get(s.lower(), s) for s in given)
+        df["split"] = _column(None if s is None else _SPLITS.get(s.strip().lower(), s) for s in given)
         if (strange := set(df["split"]) - {None, *_SPLITS.values()}):
             raise InputError(f"column split holds {sorted(strange)[0]!r}: wanted are train, valid, calibration, test")
         renamed = sorted({(a, b) for a, b in zip(given, df["split"]) if a != b})

@@ -39,12 +39,27 @@ def group_names(
     return [m[1] for m in found]
 
 # %% ../../nbs/14_data.splits.ipynb #9652d324
+def _told_apart(df, names):
+    "A note where groups differ in nothing but the folder of a class or of a split"
+    folders = {str(v) for c in ("label", "sublabel") if c in df for v in df[c]} | {"train", "valid", "val", "test"}
+    found = {}
+    for n in sorted({n for n in names if "/" in n}):
+        bare = "/".join(part for part in n.split("/") if part not in folders)
+        if bare: found.setdefault(bare, []).append(n)
+    twins = [n for n in found.values() if len(n) > 1]
+    return [f"group_by takes class folders into the name, so {twins[0][0]!r} and {twins[0][1]!r} are two groups and "
+            f"may lie in two splits{f' ({len(twins)} such names)' if len(twins) > 1 else ''}: where they are one "
+            r"camera, series or piece, take the folder out, as in '([^/]*)_\d+'"] if twins else []
+
 def _given_groups(df, group_by, notes):
     "(name of the source, group of each row or None)"
     if "group" in df and df["group"].notna().any():
         if group_by is not None: notes.append("group_by is not used: the manifest has a column `group`")
         return "column", df["group"].tolist()
-    if group_by is not None: return "file name", group_names(df["item"], group_by)
+    if group_by is not None:
+        names = group_names(df["item"], group_by)
+        notes += _told_apart(df, names)
+        return "file name", names
     for c in ("video", "path"):
         if c in df and df[c].duplicated().any(): return "source video", df[c].tolist()
     return "near duplicates", [None]*len(df)
@@ -69,11 +84,12 @@ def assign_groups(
     df, # manifest; with the columns of `check_files` where copies shall be found
     group_by:str=None, # as `pattern` in `group_names`; used when there is no column `group`
     radius:int=6, # bits in which near copies may differ, as in `find_duplicates`
-) -> pd.DataFrame: # with `group` as text in every row; `attrs` has group_source, united (lists of group names), notes
+) -> pd.DataFrame: # `group` as text in every row; attrs group_source, united (lists of names), declared {item: name}
     "Which rows belong together; `InputError` for a wrong pattern"
     df, notes = df.copy(), list(df.attrs.get("notes", []))
     source, names = _given_groups(df, group_by, notes)
-    names = [str(i) if pd.isna(n) else str(n) for n, i in zip(names, df["item"])]
+    lone = sum(pd.isna(n) for n in names)
+    names = given = [str(i) if pd.isna(n) else str(n) for n, i in zip(names, df["item"])]
     checked = "sha256" in df and "phash" in df
     names, united = _unite(df, names, find_duplicates(df, radius) if checked else dict(item_a=[], item_b=[]))
     if source == "near duplicates":
@@ -81,6 +97,10 @@ def assign_groups(
         notes.append("nobody said which items belong together: only look-alikes share a group, every other item counts "
                      "as independent. Where cameras, series or pieces repeat, give --group-by PATTERN or a column "
                      "`group`: without, figures read too high and a certificate proves too much")
+    elif lone:
+        notes.append(f"{lone} of {len(df)} items have no group: each of them counts as independent unless it is a "
+                     "look-alike. Where they are of one camera, series or piece, say so in the column, or figures read "
+                     "too high and a certificate proves too much")
     if not checked: notes.append("the files were not checked, so groups that share copies of a picture are not known")
     if united:
         notes.append(f"{sum(map(len, united))} groups share copies of pictures and are united into {len(united)}, "
@@ -89,7 +109,9 @@ def assign_groups(
     largest = df["group"].value_counts()
     if largest.iloc[0] > len(df)/4 and len(df) > 8:
         notes.append(f"group {largest.index[0]!r} holds {largest.iloc[0]} of {len(df)} items")
-    df.attrs = df.attrs | dict(group_source=source, united=united, notes=notes)
+    many = {name for these in united for name in these}
+    declared = {str(i): n for i, n in zip(df["item"], given) if n in many}
+    df.attrs = df.attrs | dict(group_source=source, united=united, declared=declared, notes=notes)
     return df
 
 # %% ../../nbs/14_data.splits.ipynb #e851e469
@@ -222,9 +244,10 @@ def _keep_given(df, codes, groups, notes):
     low, high = np.full(len(groups), 9), np.full(len(groups), -1)
     np.minimum.at(low, codes[given >= 0], given[given >= 0])
     np.maximum.at(high, codes, given)
-    torn = groups[(high >= 0) & (low < high)].tolist()
-    soft = {names[0] for names in df.attrs.get("united", [])}  # only copies hold these together
-    hard = [] if df.attrs.get("group_source") == "near duplicates" else [g for g in torn if g not in soft]
+    torn, declared = groups[(high >= 0) & (low < high)].tolist(), df.attrs.get("declared", {})
+    own = [declared.get(str(i), g) for i, g in zip(df["item"], groups[codes])]  # before look-alikes united any
+    parts = pd.Series(given).where(given >= 0).groupby(own).nunique()
+    hard = [] if df.attrs.get("group_source") == "near duplicates" else parts.index[parts > 1].tolist()
     if hard: raise InputError(f"{len(hard)} groups lie in more than one split, the first is {hard[0]!r}: "
                               "mend the column `split`, or leave it out to have the groups divided")
     if torn: notes.append(f"the given split is kept, but {len(torn)} groups of look-alikes lie in more than one part, "
@@ -247,6 +270,7 @@ def split_manifest(
 ) -> pd.DataFrame: # with `split`; `attrs` has notes (missing classes) and torn (groups that a given split tears)
     "Divide the groups into four parts; `InputError` when there are too few groups or a given split tears one"
     if split_by not in ("group", "time"): raise InputError(f"split_by is {split_by!r}, wanted 'group' or 'time'")
+    if seed < 0: raise InputError(f"seed is {seed}, wanted 0 or more")
     shares, notes = parse_fractions(fractions), list(df.attrs.get("notes", []))
     codes, groups, present, size, names = _group_table(df)
     part, row_split, torn = np.full(len(groups), -1), np.full(len(df), -1), []

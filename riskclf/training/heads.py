@@ -108,7 +108,7 @@ def feature_dls(
         raise InputError(f"features have shape {features.shape} for {len(df)} items, wanted (n, views, D)")
     good = readable(features)
     notes = check_training_data(df[good], scale)
-    if not good.all(): notes.append(f"{(~good).sum()} items were skipped, their files cannot be read")
+    if not good.all(): notes.append(f"{(~good).sum()} items were skipped, their files are gone, broken or changed")
     targets, loaders = class_targets(df, scale), []
     for split in ("train", "valid"):
         rows, is_train = np.flatnonzero(good & (df["split"] == split).to_numpy()), split == "train"

@@ -17,6 +17,7 @@ from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 
 from ..core import InputError, RiskScale, progress, threads
+from ..data.checks import changed_items
 from ..data.images import ImageRecipe, augment, augment_spec, iter_batches
 
 # %% ../../nbs/31c_training.loaders.ipynb #dc31914c
@@ -139,6 +140,7 @@ def read_images(
             here = rows[start:start+32]
             if keep: images[here] = batch.images
             reasons |= {r: e.reason for r, e in zip(here.tolist(), batch.errors) if e is not None}
+    for r in np.flatnonzero(changed_items(df)).tolist(): reasons.setdefault(r, "changed since it was checked")
     why = df["reason"].tolist() if "reason" in df else ["bad file"]*n
     reasons |= {r: str(why[r]) for r in np.flatnonzero(known_bad).tolist()}
     bad = sorted(reasons)
