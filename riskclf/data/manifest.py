@@ -156,6 +156,8 @@ def _read_table(path, text_columns):
         if path.suffix.lower() == ".parquet": return pd.read_parquet(path)
         head = pd.read_csv(path, header=None, nrows=1, dtype=str, **how).iloc[0]  # pandas calls a second one label.1
         _check_once([c for c in head if c in text_columns or c.startswith("label_")], path)
+        if len(head) == 1 and (mark := next((m for m in (";", "\t") if m in head[0]), None)):
+            raise InputError(f"{path} parts its columns by {mark!r}: save it with commas")
         return pd.read_csv(path, dtype={c: str for c in text_columns}, na_values=["", "nan", "NaN"], **how)
     except InputError: raise
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, ValueError) as e:
