@@ -50,8 +50,19 @@ def _read(path, scale):
     if "calibration" not in splits and splits != {"test"}:
         raise InputError(f"{path} has no rows of the split calibration, only {', '.join(sorted(splits))}: what a model "
                          "was made with proves nothing about it. Name in the column `split` the rows to certify on")
+    _check_apart(path, preds)
     return (preds.subset("calibration") if "calibration" in splits else preds,
             preds.subset("valid") if "valid" in splits else None)
+
+def _check_apart(path, preds):
+    "`InputError` where the file says itself that what its calibration rows show has made the model"
+    from riskclf.evaluation.certificate import item_hashes
+    ours, splits = preds.subset("calibration"), preds.frame["split"].astype(str)
+    rest = preds.take(~splits.isin(["calibration", "test"]).to_numpy())
+    for what, find in (("group", lambda p: p.groups.tolist()), ("sha256", item_hashes)):
+        if (both := sorted(set(find(ours)) & set(find(rest)))):
+            raise InputError(f"{path}: {len(both)} of the {what}s of calibration rows, such as {both[0]!r}, stand in rows "
+                             "of other splits, too, which the model may be made with: leave these rows out")
 
 def _certify_file(calibration, valid, wish, exploring, out):
     "Policy, table of `explore`, rates, and where the policy was written"
