@@ -61,8 +61,8 @@ def _check_apart(path, preds):
     rest = preds.take(~splits.isin(["calibration", "test"]).to_numpy())
     for what, find in (("group", lambda p: p.groups.tolist()), ("sha256", item_hashes)):
         if (both := sorted(set(find(ours)) & set(find(rest)))):
-            raise InputError(f"{path}: {len(both)} of the {what}s of calibration rows, such as {both[0]!r}, stand in rows "
-                             "of other splits, too, which the model may be made with: leave these rows out")
+            raise InputError(f"{path}: {len(both)} of the {what}s of calibration rows, such as {both[0]!r}, stand in "
+                             "rows of other splits, too, which the model may be made with: leave these rows out")
 
 def _certify_file(calibration, valid, wish, exploring, out):
     "Policy, table of `explore`, rates, and where the policy was written"
