@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from riskclf.commands import (
-    Result, check_place, check_wish, join_lines, json_values, labelled_data, make_folder,
+    Result, check_place, check_wish, join_lines, json_values, labelled_data, load_here, make_folder,
 )
 from .core import InputError, load_predictions, read_json, sha256_bytes, write_json
 from .doctor import cache_folder, ledger_file
@@ -50,8 +50,19 @@ def _read(path, scale):
     if "calibration" not in splits and splits != {"test"}:
         raise InputError(f"{path} has no rows of the split calibration, only {', '.join(sorted(splits))}: what a model "
                          "was made with proves nothing about it. Name in the column `split` the rows to certify on")
+    _check_apart(path, preds)
     return (preds.subset("calibration") if "calibration" in splits else preds,
             preds.subset("valid") if "valid" in splits else None)
+
+def _check_apart(path, preds):
+    "`InputError` where the file says itself that what its calibration rows show has made the model"
+    from riskclf.evaluation.certificate import item_hashes
+    ours, splits = preds.subset("calibration"), preds.frame["split"].astype(str)
+    rest = preds.take(~splits.isin(["calibration", "test"]).to_numpy())
+    for what, find in (("group", lambda p: p.groups.tolist()), ("sha256", item_hashes)):
+        if (both := sorted(set(find(ours)) & set(find(rest)))):
+            raise InputError(f"{path}: {len(both)} of the {what}s of calibration rows, such as {both[0]!r}, stand in "
+                             "rows of other splits, too, which the model may be made with: leave these rows out")
 
 def _certify_file(calibration, valid, wish, exploring, out):
     "Policy, table of `explore`, rates, and where the policy was written"
@@ -188,7 +199,7 @@ def _certify_answers(calibration, valid, max_error, wish, out):
 def _site_items(b, on, classes, column, by):
     "Predictions of the site's new items with their conditions, and the bins of those that are measured"
     from riskclf.deployment.promises import load_bins
-    from riskclf.deployment.runtime import find_seen, predict_frame
+    from riskclf.deployment.runtime import find_seen, predict_frame, read_seen
     from riskclf.evaluation.conditions import measure_conditions
     p = labelled_data(b, on, classes, column)
     fresh = p.df[[not s for s in find_seen(b, p.df)]]
@@ -200,7 +211,7 @@ def _site_items(b, on, classes, column, by):
         measured = measure_conditions(fresh)
         fresh = fresh.assign(**{x.condition: measured[x.condition] for x in bins})
     preds = predict_frame(b, fresh.assign(split="calibration"))
-    preds.meta |= dict(independence="enforced", group_source=p.group_source)
+    preds.meta |= dict(independence="enforced" if read_seen(b) else "declared", group_source=p.group_source)
     return preds, bins
 
 # %% ../nbs/79d_certifying.ipynb #b9ad57ed
@@ -248,10 +259,10 @@ def _keep_cut(policy, parent):
 
 def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     "A new bundle with a policy proven on the site's items, and what else was asked for; a `Result`"
-    from riskclf.deployment.bundle import load, with_policy
+    from riskclf.deployment.bundle import with_policy
     from riskclf.evaluation.clips import limit_to_clips
     from riskclf.evaluation.policy import policy_rates
-    b = load(path)
+    b = load_here(path, "certify")
     preds, bins = _site_items(b, on, classes, column, kinds["by"])
     valid, preds, wish = _shared(preds, wish, kinds)
     _site_answers(preds, valid, wish | dict(ledger=None), kinds, bins, exploring)  # all of them, before one is entered
@@ -326,9 +337,9 @@ def _site_card(b, preds, policy, made):
 # %% ../nbs/79d_certifying.ipynb #4279523f
 def _certify_recordings(path, on, events, out, wish, smooth, gap_s, classes, column):
     "A new bundle with a policy proven on the events of a site's recordings; a `Result`"
-    from riskclf.deployment.bundle import load, with_policy
+    from riskclf.deployment.bundle import with_policy
     from riskclf.recordings import check_events, check_windows, prove_events, score_recordings
-    b = load(path)
+    b = load_here(path, "certify")
     found = score_recordings(b, on, events, classes, column, cache_folder()/"checks.jsonl",
                              check=lambda table, _: check_events(table, b.scale, smooth, gap_s, **wish))
     check_windows(found.windows, b.recipe.clip)

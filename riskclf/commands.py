@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Result', 'join_lines', 'json_values', 'keep_bundles', 'make_folder', 'check_place', 'checked_data', 'labelled_data',
-           'left_out', 'check_wish', 'check_run', 'check_license']
+           'load_here', 'left_out', 'check_wish', 'check_run', 'check_license']
 
 # %% ../nbs/79c_commands.ipynb #cecfab4c
 import json
@@ -113,6 +113,17 @@ def labelled_data(
         try: return checked_data(data, None, classes=c, column=column, scale=bundle.scale, **how)
         except InputError:
             if i == len(tries) - 1: raise
+
+def load_here(
+    path, # folder of a bundle
+    what:str, # is to be done with it, an imperative
+): # `Bundle`
+    "A bundle whose scores are worth keeping; `InputError` where this machine computes others than it promises"
+    from riskclf.deployment.bundle import load
+    b = load(path)
+    if b.machine.same: return b
+    raise InputError("this machine does not compute what the bundle promises (its probes differ by "
+                     f"{b.machine.difference:.2g}): {what} it where it does")
 
 def left_out(
     prepared, # `Prepared`

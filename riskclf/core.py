@@ -394,7 +394,8 @@ def save_predictions(
 
 def _read_csv(path):
     import pandas as pd
-    frame = pd.read_csv(path, dtype={"item": str, "group": str, "target": str})
+    frame = pd.read_csv(path, dtype={"item": str, "group": str, "target": str}, keep_default_na=False,
+                        na_values=["", "nan", "NaN"])  # a group that is called NA or None is a group
     return frame, read_json(f"{path}.json") if Path(f"{path}.json").exists() else {}
 
 def _read_parquet(path):

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .commands import Result, join_lines, json_values, labelled_data
+from .commands import Result, join_lines, json_values, labelled_data, load_here
 from .core import InputError, hash_json, read_json, sha256_file, write_json
 from .deployment.export import export_record, int8_graph, int8_words, stray_limit, with_graph
 from .deployment.runner import Runner
@@ -271,19 +271,15 @@ def _write_script(bundle, folder, runner, policy, more, calibration, about):
 # %% ../nbs/79e_exporting.ipynb #432facdb
 def _open(path, to, int8, data, out, max_changed):
     "The parent, after everything that can be wrong with the wish was looked at"
-    from riskclf.deployment.bundle import load
     if to not in (*_RUNTIMES, "torchscript"):
         raise InputError(f"to is {to!r}, wanted one of {', '.join([*_RUNTIMES, 'torchscript'])}")
     if int8 and to == "torchscript": raise InputError("int8 is for onnx and openvino: TorchScript stays in float32")
     if int8 and data is None: raise InputError("int8 is made from training items: give the data with --data")
     if not 0 <= max_changed <= 1: raise InputError(f"max_changed is {max_changed}, wanted a share from 0 to 1")
     if Path(out).exists(): raise InputError(f"{out} exists: a bundle is never changed, name another --out")
-    bundle = load(path)
+    bundle = load_here(path, "export")
     if bundle.task != "image":
         raise InputError(f"{path} judges {bundle.task}s: only bundles of images can be exported so far")
-    if not bundle.machine.same:
-        raise InputError("this machine does not compute what the bundle promises (its probes differ by "
-                         f"{bundle.machine.difference:.2g}): export it where it does")
     if data is None and _precision(bundle) != "fp32":
         raise InputError("the bundle decides in int8, and in float32 it is another model, of which everything has to "
                          "be measured anew: give the data that it was made from with --data")

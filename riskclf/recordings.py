@@ -211,7 +211,7 @@ def score_recordings(
 ) -> Recorded:
     "The windows of recordings as a bundle sees them, with the events in them; `InputError` says what is wrong"
     from riskclf.data.manifest import parse_classes
-    from riskclf.deployment.runtime import find_seen, predict_frame
+    from riskclf.deployment.runtime import find_seen, predict_frame, read_seen
     if bundle.task != "video":
         raise InputError("this bundle judges pictures, which have no events: give a bundle of videos")
     check_smoothing(bundle.scale)
@@ -227,7 +227,7 @@ def score_recordings(
     if not len(fresh): raise InputError("the bundle has seen every recording of the data: bring new ones")
     why = dict(zip(p.bad["item"], p.bad["reason"])) | {i: s for i, s in seen.items() if s}
     windows = predict_frame(bundle, fresh.drop(columns="label").assign(split="calibration"), windows=True)
-    kind = "declared" if allow_seen and any(known.values()) else "enforced"
+    kind = "declared" if allow_seen and any(known.values()) or not read_seen(bundle) else "enforced"
     windows.meta |= dict(independence=kind, group_source=p.group_source)
     kept, notes = _left_out(placed, why | windows.meta["failed"])
     if not len(kept): raise InputError("no event lies in a recording that can be judged: " + "; ".join(notes))

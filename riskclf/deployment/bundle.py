@@ -206,7 +206,7 @@ class Bundle:
         self.calibrator, self.policy = _calibrator(document["calibrator"]), _policy(document["policy"])
         self.outliers, self.promises = _outliers(self.path, document["outliers"]), load_promises(self.path)
         name, about = _choose_runtime(document["runtime"], runtime), document["probes"]
-        self.unproven = _check_certificate(document, self.policy, name)  # why it does not hold, () where it does
+        self.unproven = _check_certificate(document, self.policy, name, self.recipe)  # why it does not hold, or ()
         self.runner = _runner(self.path, self.recipe, document["runtime"], name, num_threads)
         self.machine = check_machine(self.probes, self.runner.answer, self.recipe, about["tolerance"],
                                      about.get("pixel_tolerance", 2), about.get("feature_tolerance", 1e-2))
@@ -253,8 +253,8 @@ class Bundle:
         return (d for results in batches for d in decide(self, results, threshold))
 
 # %% ../../nbs/70_deployment.bundle.ipynb #d0b47128
-def _check_certificate(document, policy, runtime):
-    "Why the certificate does not hold for what decides here, (); `InputError` when its graph is not in the bundle"
+def _check_certificate(document, policy, runtime, recipe):
+    "Why the certificate does not hold for what decides here, (); `InputError` when its graph or recipe is not here"
     files, about = document["files"], document["runtime"]
     def name(file):  # as `Graph.sha256` has it
         weights = file.removesuffix("xml") + "bin"
@@ -264,11 +264,12 @@ def _check_certificate(document, policy, runtime):
         return name(file) if encoder is None else sha256_bytes((name(encoder) + name(file)).encode())
     made = {} if policy is None or policy.certificate is None else policy.certificate.to_dict()["made_by"]
     ids = {runtime: model(runtime, file) for runtime, file in about["graphs"].items()}
-    if made.get("model_id") in (None, ids[runtime]): return ()
-    if (named := [r for r, i in ids.items() if i == made["model_id"]]):
+    other = document["task"] == "image" and made.get("recipe_id") not in (None, recipe.id)  # others name a decoder, too
+    if not other and made.get("model_id") in (None, ids[runtime]): return ()
+    if not other and (named := [r for r, i in ids.items() if i == made["model_id"]]):
         return (f"decided on {runtime}, the certificate is for {named[0]}",)
-    raise InputError("the certificate names another graph than this bundle has: it says nothing about what would "
-                     "decide here; get the bundle that it was issued for, or certify this one")
+    raise InputError(f"the certificate names another {'recipe' if other else 'graph'} than this bundle has: it says "
+                     "nothing about what would decide here; get the bundle that it was issued for, or certify this one")
 
 def _calibrator(d):
     if d is None: return None

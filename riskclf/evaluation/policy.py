@@ -33,6 +33,8 @@ class Policy:
         if mode not in MODES: raise InputError(f"mode is {mode!r}, wanted one of {list(MODES)}")
         if clear_below is not None and alarm_from is not None and clear_below > alarm_from:
             raise InputError(f"clear_below {clear_below} lies above alarm_from {alarm_from}: an item would be both")
+        if certificate is not None and mode in MODES[3:]:
+            raise InputError(f"mode {mode} does not act as the certificate says: leave one of the two out")
         self.mode, self.clear_below, self.alarm_from, self.unit = mode, clear_below, alarm_from, unit
         self.certificate = Certificate.from_dict(certificate) if isinstance(certificate, dict) else certificate
         self.kept, self.notes = bool(kept), tuple(notes)

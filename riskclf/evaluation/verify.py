@@ -98,7 +98,7 @@ def check_rows(report, folder, bundle, rows):
     report(all(r["unsafe"] == bool(r["classes"] & alarms) for r in rows), f"unsafe are the targets {sorted(alarms)}")
     told = [r for r in rows if any(c[:5] == "prob_" for c in r)]  # their risk must be the sum of these
     off = [abs(sum(float(r[f"prob_{n}"]) for n in alarms) - float(r["risk"])) > 1e-6 for r in told]
-    report(all(0 <= float(v) <= 1.000001 for r in rows for k, v in r.items() if k[:5] in ("risk", "score", "prob_"))
+    report(all(-1e-4 <= float(v) <= 1.002 for r in rows for k, v in r.items() if k[:5] in ("risk", "score", "prob_"))
            and not any(off), f"scores, 0 to 1{', but a risk is not the sum of its probabilities' * any(off)}")
     if bundle.get("training_hashes"):
         seen = set((folder / bundle["training_hashes"]).read_text(encoding="utf-8").split())
@@ -180,8 +180,7 @@ def check_rate(report, bound, rows, scale=None):
 
 def check_sequence(report, bound, rows, scale=None):
     "Among alarms, or answers that are sure enough: thresholds fixed beforehand, tested in order up to a failure"
-    kind = bound["kind"]
-    sign, column = (-1, "risk") if kind == "precision" else (1, f"doubt_{bound['score']}")
+    sign, column = (-1, "risk") if (kind := bound["kind"]) == "precision" else (1, f"doubt_{bound['score']}")
     wrong = {"precision": lambda r: not r["unsafe"], "selective_error": lambda r: r["called"] not in r["classes"],
              "selective_miss": lambda r: r["called"] not in _alarms(scale)}[kind]
     rate = 1 - Fraction(str(bound["min_precision"])) if sign < 0 else Fraction(str(bound["max_rate"]))
@@ -196,10 +195,10 @@ def check_sequence(report, bound, rows, scale=None):
 
 def check_policy(report, policy, certificate):
     "What the policy does must be what the certificate allows"
-    low, high = policy["clear_below"], policy["alarm_from"]
-    miss = [b["threshold"] for b in certificate["bounds"] if b["kind"] in _CLEARING]
+    low, high, by_hand = policy["clear_below"], policy["alarm_from"], policy.get("mode") in ("argmax", "manual")
+    miss = [b["threshold"] for b in certificate["bounds"] if b["kind"] in _CLEARING and not by_hand]
     report(low is None or (miss and low <= min(miss) and not certificate.get("subgroups", {}).get("unproven")),
-           f"the policy clears below {low}" + (f", certified up to {min(miss)!r}" if miss else ""))
+           f"the policy clears below {low}" + (f", certified up to {min(miss)!r}" if miss else ", by hand"*by_hand))
     for b in (b for b in certificate["bounds"] if b["kind"] in ("false_alarm_rate", "precision")):
         t, tested = b["threshold"], b["sequence"] if b["kind"] == "precision" else []
         fits = high in tested[:tested.index(t) + 1] if tested else high is not None and high >= t
@@ -208,7 +207,7 @@ def check_policy(report, policy, certificate):
 # %% ../../nbs/42c_evaluation.verify.ipynb #23412e90
 def check_model(report, folder, bundle, certificates):
     "What sets a bundle apart from a bare proof: an id, no files besides, and the graph that each certificate names"
-    files, encoders = bundle["files"], bundle["runtime"].get("encoders", {})
+    files, encoders, how = bundle["files"], bundle["runtime"].get("encoders", {}), bundle.get("recipe", {})
     def joined(ids): return sha256("".join(ids).encode()) if len(ids) > 1 else ids[0]
     def graph_id(name): return joined([files[n] for n in (name, name.removesuffix("xml") + "bin") if n in files])
     found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
@@ -217,8 +216,9 @@ def check_model(report, folder, bundle, certificates):
     if "id" not in bundle: report(False, "the bundle has no id")
     graphs = {None, *(joined([graph_id(n) for n in (encoders.get(runtime), name) if n])
                       for runtime, name in bundle["runtime"]["graphs"].items())}
-    for c in certificates:
-        report(c["made_by"].get("model_id") in graphs, f"certificate {c['id'][:12]} is for a graph of this bundle")
+    for name, by in ((c["id"][:12], c["made_by"]) for c in certificates):  # of a video it names the decoder, too
+        report(by.get("model_id") in graphs, f"certificate {name} is for a graph of this bundle")
+        report("clip" in how or by.get("recipe_id") in (None, content_hash(how | {"version": 1})), "and for its recipe")
 
 # %% ../../nbs/42c_evaluation.verify.ipynb #17b6d5a4
 def verify(folder):
