@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .core import InputError, atomic_path, load_predictions, read_json, sha256_file, write_json
-from .commands import Result, checked_data, join_lines, json_values, labelled_data, make_folder
+from .commands import Result, checked_data, join_lines, json_values, labelled_data, load_here, make_folder
 
 # %% ../nbs/81_signoff.ipynb #114dbd75
 _WHY = {"new": "The model has not seen any of them.",
@@ -175,13 +175,13 @@ def report(
     cache:str=None, # folder for features, one for the user by default
 ) -> Result:
     "One HTML page for sign-off, and the files that prove it; `InputError` when no item can be judged"
-    from riskclf.deployment.bundle import load
     from riskclf.data.manifest import condition_columns
     from riskclf.doctor import cache_folder
     from riskclf.evaluation.page import make_page
     from riskclf.assurance import SECTIONS
     from riskclf.circumstances import make_sections
-    out, b = Path(out), load(bundle)
+    out, b = Path(out), load_here(bundle, "sign")
+    if b.unproven: raise InputError(f"{b.unproven[0]}: sign it where that runtime is installed")
     if out.suffix.lower() not in (".html", ".htm"): raise InputError(f"out is {out.name}: name an .html file")
     where = make_folder(out.with_name(out.stem + "_files"))
     p = labelled_data(b, data, classes, column)

@@ -18,6 +18,11 @@ from .subgroups import recertify_subgroups
 
 # %% ../../nbs/43_evaluation.policy.ipynb #a1d3574e
 MODES = ("three-way", "high-recall", "high-precision", "argmax", "manual")
+_CLEARING = ("miss_rate", "subgroup_miss_rate")
+
+def _proven(certificate):
+    "The highest threshold below which it lets items be cleared; -inf where it says nothing about misses"
+    return min((b["threshold"] for b in certificate.bounds if b["kind"] in _CLEARING), default=-float("inf"))
 
 class Policy:
     "Thresholds on the risk score, the certificate behind them, and notes on what could not be promised; plain JSON"
@@ -35,8 +40,12 @@ class Policy:
             raise InputError(f"clear_below {clear_below} lies above alarm_from {alarm_from}: an item would be both")
         if certificate is not None and mode in MODES[3:]:
             raise InputError(f"mode {mode} does not act as the certificate says: leave one of the two out")
+        certificate = Certificate.from_dict(certificate) if isinstance(certificate, dict) else certificate
+        if certificate is not None and clear_below is not None and not clear_below <= (most := _proven(certificate)):
+            raise InputError(f"clear_below {clear_below} lies above {most}, up to where the certificate proves: "
+                             "the policy was changed by hand, prove it again")
         self.mode, self.clear_below, self.alarm_from, self.unit = mode, clear_below, alarm_from, unit
-        self.certificate = Certificate.from_dict(certificate) if isinstance(certificate, dict) else certificate
+        self.certificate = certificate
         self.kept, self.notes = bool(kept), tuple(notes)
 
     @property
@@ -258,14 +267,12 @@ def recertify_policy(
     made.kept, made.notes = made.kept and not notes, (*made.notes, *notes)
     return made, changes, share
 
-_CLEARING = ("miss_rate", "subgroup_miss_rate")
-
 def _moved(policy, certificate):
     "The policy's thresholds, moved as far as the new certificate asks for"
     bound = (lambda kind: None) if certificate is None else certificate.bound
     false, right = bound("false_alarm_rate"), bound("precision")
-    miss = [b["threshold"] for b in certificate.bounds if b["kind"] in _CLEARING] if certificate else []
-    clear = min(policy.clear_below, *miss) if miss and policy.clear_below is not None else None
+    most = -float("inf") if certificate is None else _proven(certificate)
+    clear = None if policy.clear_below is None or most == -float("inf") else min(policy.clear_below, most)
     alarm = policy.alarm_from
     if false: alarm = max(alarm, false["threshold"])
     if right: alarm = max(alarm, right["threshold"])
