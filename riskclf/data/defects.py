@@ -149,7 +149,7 @@ def defect_hash(
     sha256:str, # of the file of the good piece
     defect:str, # from the column `defect`; None for a row without one
 ) -> str: # 64 hex digits, `sha256` itself without a defect
-    "What the column `sha256` of a row holds"
+    "What the column sha256 of a row holds"
     return sha256_bytes(f"{sha256} defect-1 {defect}".encode()) if isinstance(defect, str) else sha256
 
 def add_defects(

@@ -26,7 +26,7 @@ from .bounds import (allowed_misses, check_calibration, check_rate, exact_rate,
 def item_hashes(
     preds:Predictions, # any predictions
 ) -> list: # str, 64 hex digits an item
-    "The content hash of each item where the frame has a `sha256` column, else the hash of its name"
+    "The content hash of each item where the frame has a sha256 column, else the hash of its name"
     items = preds.frame["item"]
     known = preds.frame["sha256"] if "sha256" in preds.frame else [None]*len(preds)
     return [h if isinstance(h, str) and h else sha256_bytes(i.encode()) for i, h in zip(items, known)]
