@@ -64,7 +64,7 @@ def make_parser(
 ) -> argparse.ArgumentParser: # `parse_args` gives `command` and only the arguments that were typed
     "A parser with one command a function; wrong use raises `InputError` with one line that says what to do"
     from riskclf import __version__
-    parser = _Parser(prog="riskclf", description="Train, certify, explain, deploy and watch visual risk classifiers",
+    parser = _Parser(prog="riskclf", description="Train, certify, deploy and watch visual risk classifiers",
                      epilog="Exit codes: 0 done; 1 done, but a promise was not kept; 2 wrong use or unusable input; "
                             "3 a fault of riskclf; 130 stopped by Ctrl-C.")
     parser.add_argument("--version", action="version", version=f"riskclf {__version__}")
