@@ -365,7 +365,7 @@ def plot_comparison(
         title = _TITLES.get(name, name.replace("_", " "))
         if name == "miss_at_load": title += f" at load {made.load:.0%}"
         _panel(ax, [f.get(name, {}) for f in made.figures.values()], title)
-        if name.endswith(("_mb", "_ms", "_s")): ax.set_xlim(left=0)  # costs are read as lengths
+        if name.endswith(("_mb", "_ms", "_s")): ax.set_xlim(0, 1.1*ax.get_xlim()[1])  # costs are read as lengths
         ax.set_yticks(range(len(models)), models if k % 3 == 0 else [""] * len(models))
     for ax in axes[len(names):]: ax.set_axis_off()
     return axes

@@ -197,9 +197,12 @@ def plot_event_curve(
     import matplotlib.pyplot as plt
     if ax is None: _, ax = plt.subplots(figsize=(5, 3))
     ax.plot(curve["false_alarms_per_hour"], curve["recall"], "o-", ms=3, **kwargs)
-    for _, row in curve.iloc[::4].iterrows():
-        ax.annotate(f"{row['on']:.2f}", (row["false_alarms_per_hour"], row["recall"]), fontsize=7,
-                    xytext=(4, -9), textcoords="offset points")
     ax.set(xlabel="false alarms an hour", ylabel="share of events noticed", ylim=(0, 1.03))
     ax.set_xscale("symlog", linthresh=1)
+    told = [ax.transData.transform(t.xy) for t in ax.texts]  # where a threshold is written already, in pixels
+    for x, y, on in curve[["false_alarms_per_hour", "recall", "on"]].to_numpy():
+        here = ax.transData.transform((x, y))
+        if all(np.abs(here - there).max() > 40 for there in told):
+            ax.annotate(f"{on:.2f}", (x, y), fontsize=7, xytext=(4, -9), textcoords="offset points")
+            told.append(here)
     return ax

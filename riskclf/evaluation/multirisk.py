@@ -262,11 +262,11 @@ def plot_mask_losses(
     if ax is None: _, ax = plt.subplots(figsize=(5, 3))
     ax.plot(thresholds, losses.mean(axis=0), label="mean share missed")
     ax.plot(thresholds, (losses > most).mean(axis=0), label=f"images missing more than {most:g}")
-    for outcome in filter(None, outcomes):
+    for k, outcome in enumerate(filter(None, outcomes)):
         bound = outcome.certificate.bounds[0]
         ax.plot([bound["threshold"]]*2, [0, bound["max_rate"]], color="C3", lw=1)
         ax.annotate(f"{bound['kind'].split('_')[0]} proven", (bound["threshold"], bound["max_rate"]), ha="center",
-                    xytext=(0, 4), textcoords="offset points", color="C3", fontsize=8)
+                    xytext=(0, 4 + 11*k), textcoords="offset points", color="C3", fontsize=8)
     ax.set(xlabel="pixel threshold", ylabel="share", ylim=(0, None))
     ax.legend(frameon=False)
     return ax

@@ -321,12 +321,13 @@ def plot_timeline(
     ax.axhline(rule.off, color="C3", ls=":", lw=1, label="off")
     if rule.clear_below is not None and rule.by == "risk":
         ax.axhline(rule.clear_below, color="C2", ls="--", lw=1, label="clear below")
-    ax.legend(fontsize=7, loc="upper right")
+    ax.legend(fontsize=7, loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False, borderaxespad=0.2)
     scaled = ax.twinx()
     rows = [_bars(scaled, [(e.start_s, e.end_s) for e in timeline.events], 1, "C3", "found"),
             _bars(scaled, truth, 0, "0.3", "true")] if len(truth) else [
             _bars(scaled, [(e.start_s, e.end_s) for e in timeline.events], 0, "C3", "found")]
     scaled.set(ylim=(-0.6, 5*len(rows)), yticks=[r for r, _ in rows], yticklabels=[n for _, n in rows])
-    ax.set(xlabel="seconds", ylabel=f"{rule.by}, mean of {rule.smooth}", ylim=(-0.3, 1.03), title=title)
+    ax.set(xlabel="seconds", ylabel=f"{rule.by}, mean of {rule.smooth}", ylim=(-0.3, 1.03))
+    ax.set_title(title or "", loc="left")
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     return ax

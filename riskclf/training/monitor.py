@@ -161,7 +161,8 @@ def plot(self:ClassMonitor,
         worst = max(told, key=lambda e: SEVERITIES.index(e.severity)).severity
         ax.axvline(epoch, color=_COLORS[worst], linewidth=1, linestyle="--", zorder=0)
         ax.annotate(", ".join(dict.fromkeys(e.kind for e in told)), (epoch, 0.5), rotation=90, fontsize=7,
-                    color=_COLORS[worst], ha="right", va="center", textcoords="offset points", xytext=(-1, 0))
+                    color=_COLORS[worst], ha="right", va="center", textcoords="offset points", xytext=(-2, 0),
+                    bbox=dict(facecolor="white", edgecolor="none", pad=0.5))
     ax.set(xlabel="epoch", ylabel="share of the class right", ylim=(-0.03, 1.03))
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(fontsize=8, loc="best")
