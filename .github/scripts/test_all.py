@@ -49,7 +49,8 @@ def main(everything):
         else:
             passed += 1
     with ThreadPoolExecutor(2) as pool:
-        for name, complaint, seconds in pool.map(lambda nb: test_notebook(nb, "slow" if everything else ""), nbs):
+        last_first = nbs[::-1]  # the last chapters take longest: begun last, one of them would run alone at the end
+        for name, complaint, seconds in pool.map(lambda nb: test_notebook(nb, "slow" * everything), last_first):
             print(f"{'FAIL' if complaint else 'ok  '} {name} ({seconds:.0f} s)", flush=True)
             if complaint:
                 print(complaint, flush=True)
