@@ -79,9 +79,14 @@ def _ask(calibration, wish, answer, also=(), **asked):
     asked |= {k: wish[k] for k in ("confidence", "unit")}
     return book.ask(calibration, asked, answer, wish["looks"], also)
 
+def _broken(outcome, look):
+    "What was not proven, and whether the look was one too many"
+    from riskclf.evaluation.ledger import overdrawn_note
+    return [s["reason"] for s in outcome.shortfalls] + overdrawn_note(look)
+
 def _outcome_result(outcome, look, found, lines, where):
     "The result of a look: what was proven, and what was not"
-    broken = [s["reason"] for s in outcome.shortfalls] + _overdrawn(look)
+    broken = _broken(outcome, look)
     made = outcome.certificate and outcome.certificate.to_dict()
     text = join_lines(repr(outcome), lines, f"written to {where}" if where else "nothing was written")
     return Result(json_values(dict(certificate=made, shortfalls=outcome.shortfalls, written=where, **found)), text,
@@ -92,13 +97,9 @@ def _careful_policy(outcome, look, valid, unit):
     from riskclf.evaluation.policy import Policy, cheapest_cut
     alarm = 0.5 if valid is None else cheapest_cut(valid)
     clear = min(outcome.threshold, alarm) if outcome.kept else None  # lower than proven is proven too
-    notes = [s["reason"] for s in outcome.shortfalls] + _overdrawn(look)
+    notes = _broken(outcome, look)
     return Policy("three-way", clear, alarm, outcome.certificate, unit, not notes,
                   [*notes, "the alarm threshold is not certified"])
-
-def _overdrawn(look):
-    text = f"the calibration set was looked at {look['rank']} times, more than was planned: use fresh items"
-    return [text] if look["overdrawn"] else []
 
 def _write_policy(outcome, look, valid, unit, out):
     "The same, written to a file"
@@ -272,7 +273,7 @@ def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
     made = [outcome.certificate for outcome, _ in more if outcome]
     card, reports, notes = _site_card(b, preds, policy, made)
     with_policy(path, out, policy, preds, made, valid, card=card, reports=reports)
-    broken = [s for outcome, look in more for s in [*(s["reason"] for s in outcome.shortfalls), *_overdrawn(look)]]
+    broken = [s for outcome, look in more for s in _broken(outcome, look)]
     lines = [*map(repr, made), *notes]
     return _policy_result(policy, table, policy_rates(policy, preds), str(out), lines,
                           [c.to_dict() for c in made], broken)
@@ -416,8 +417,7 @@ def certify(
     from riskclf.core import RiskScale
     wish = dict(max_miss_rate=max_miss_rate, max_false_alarm_rate=max_false_alarm_rate, confidence=confidence,
                 unit="item" if unit == "event" and events else unit, mode=mode, looks=looks,
-                accept_provable=accept_provable,
-                ledger=Path(ledger) if ledger else ledger_file())
+                accept_provable=accept_provable, ledger=Path(ledger) if ledger else ledger_file())
     check_wish(**wish)
     kinds = dict(by=by, gamma=gamma, max_under_call=max_under_call, max_by_two=max_by_two, max_error=max_error)
     _check_kinds(kinds, on, explore, max_false_alarm_rate, mode, events)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from .core import Predictions
 from .evaluation.bounds import exact_rate, provable_rate
-from .evaluation.ledger import Ledger
+from .evaluation.ledger import Ledger, overdrawn_note
 from .evaluation.levels import certify_levels, plan_levels
 
 # %% ../nbs/78c_grading.ipynb #a14266e5
@@ -79,5 +79,4 @@ def grade(
     asked = dict(kind="levels", max_under_call=plan.max_rate, confidence=confidence, unit=unit,
                  accept_provable=accept_provable)
     made, look = Ledger(ledger).ask(calibration, asked, answer, plan.looks)
-    over = ["the calibration set was looked at more often than was planned: use fresh items"] * look["overdrawn"]
-    return made, [s["reason"] for s in made.shortfalls] + over
+    return made, [s["reason"] for s in made.shortfalls] + overdrawn_note(look)

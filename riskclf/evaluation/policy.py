@@ -14,6 +14,7 @@ import numpy as np
 from ..core import InputError, Predictions
 from .bounds import check_rate, exact_rate, unit_rows
 from .certificate import Certificate, certify, recertify, why_unproven
+from .ledger import overdrawn_note
 from .subgroups import recertify_subgroups
 
 # %% ../../nbs/43_evaluation.policy.ipynb #a1d3574e
@@ -149,10 +150,8 @@ def _answer(calibration, valid, mode, method, look, wish):
     outcome = certify(calibration, look=look, valid=valid, method=method, **wish)
     clear, alarm, notes = _thresholds(outcome, valid, mode)
     broken = [s["reason"] for s in outcome.shortfalls]
-    if look["overdrawn"]:
-        broken.append(f"the calibration set was looked at {look['rank']} times, more than was planned: use fresh items")
-    kept = outcome.kept and not look["overdrawn"]
-    return Policy(mode, clear, alarm, outcome.certificate, wish["unit"], kept, broken + notes)
+    broken += overdrawn_note(look)
+    return Policy(mode, clear, alarm, outcome.certificate, wish["unit"], not broken, broken + notes)
 
 def make_policy(
     calibration:Predictions, # items that the model never saw and nothing was chosen on, one row an item
