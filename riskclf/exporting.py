@@ -116,7 +116,7 @@ def _measure(bundle, items, learnt, runner, preds, policy, calibrator, check, mo
     write_json(folder/"metrics.json", metrics)
     data = SimpleNamespace(df=items, scale=bundle.scale, group_source=old["data"]["group_source"])
     facts = card_facts(data, learnt, runner, own, preds.subset("valid"), calibrator, policy, settings, old["name"],
-                       told)
+                       told, promises=Promises(more))
     return metrics, facts | {k: old[k] for k in ("name", "license", "training", "intended_use", "out_of_scope")}
 
 # %% ../nbs/79e_exporting.ipynb #30e5369e

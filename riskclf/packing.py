@@ -217,12 +217,13 @@ def measure_limits(
     targets, # class index, int (n,)
     groups, # group of each, (n,)
     scale, # `RiskScale`
+    promises=None, # further `Promises`, or None
     seconds:float=30., # about so long at most, unless fewer than 24 pictures or 8 videos fit in
 ) -> list: # rows of `measure_robustness`
     "What five corruptions at five strengths and a small adversarial change cost, on the graphs that decide"
     data = [source.data for source in frame_sources(df, runner.task)]
     images, predict, attack = learnt.kind.spoilable(learnt.model.eval(), learnt.recipe, runner, data)
-    def decide(risk): return policy.decide(risk)[0]
+    def decide(probs): return take_actions(Predictions.make(scale, probs), policy, promises)
     act = None if policy is None else decide
     least = 24 if runner.task == "image" else 8
     return measure_robustness(predict, images, targets, scale, groups, act, attack, seconds=seconds, least=least)
@@ -231,12 +232,12 @@ def measure_factors(
     preds:Predictions, # of the split that was judged
     policy, # `Policy`, or None
     df, # manifest, DataFrame
+    promises=None, # further `Promises`, or None
 ): # rows of `factor_rows`, or a sentence
     "The rates under each condition that the manifest names"
     names = [c for c in condition_columns(df) if c in preds.frame]
     if not names: return "The data names no condition: no column has 2 to 12 values of at least 20 items each."
-    actions = take_actions(preds, policy)
-    return factor_rows(preds, actions, names)
+    return factor_rows(preds, take_actions(preds, policy, promises), names)
 
 # %% ../nbs/79_packing.ipynb #217ffb6c
 CHOSEN = "epoch, calibrator and threshold were chosen on these items"
@@ -269,6 +270,7 @@ def card_facts(
     name:str, # of the model
     outliers:str, # what the check for outliers costs, or why there is none
     int8:str=None, # how a graph in int8 came about, or why there is none
+    promises=None, # further `Promises`, or None
 ) -> dict: # for `render_card`
     "Everything on the model card that is no metric"
     df, scale, model = prepared.df, prepared.scale, learnt.model
@@ -281,7 +283,7 @@ def card_facts(
     if split == "valid": fit = {k: dict(before=f["before"]) for k, f in fit.items()}  # it was fitted on these
     return dict(
         name=name, license=settings.get("license") or "unknown", scale=scale.to_dict(),
-        **standard_use(scale, learnt.kind.what), factors=measure_factors(preds, policy, df),
+        **standard_use(scale, learnt.kind.what), factors=measure_factors(preds, policy, df, promises),
         data=dict(name=name, hash=data_hash(df), split=split, group_source=prepared.group_source,
                   independence=preds.meta["independence"] if split != "valid" else _CHOSEN_ONLY, counts=counts),
         model=dict(learnt.kind.about(model), weights_hash=weight_hash(model), input=learnt.kind.input(learnt.recipe),
@@ -292,7 +294,7 @@ def card_facts(
             epochs_run=r["epochs"], best_epoch=r["best_epoch"], chosen_by=f"{r['metric']} on valid"),
         why_no_certificate=". ".join(notes) or None,
         calibration=dict(method=how, reason=calibrator.reason, report=fit),
-        robustness=measure_limits(learnt, runner, policy, some, targets, groups, scale),
+        robustness=measure_limits(learnt, runner, policy, some, targets, groups, scale, promises),
         speed=measure_speed(runner, few) | dict(memory=measure_memory(runner, few)),
         provenance=make_provenance())
 
@@ -352,7 +354,8 @@ def pack(
     check, rate, told = _outlier_check(prepared, learnt, runner, figures_on, keep)
     metrics |= rate
     write_json(out/"evaluation"/"metrics.json", metrics)
-    facts = card_facts(prepared, learnt, runner, figures_on, valid, calibrator, policy, settings, name, told, told_int8)
+    facts = card_facts(prepared, learnt, runner, figures_on, valid, calibrator, policy, settings, name, told, told_int8,
+                       promises)
     sbom, no_sbom = list_packages(onnx or runner.path, name, learnt.kind.task)
     learnt.kind.save(learnt.model, out/"graph"/"weights.safetensors")
     probes, expected = learnt.kind.reference(learnt.model, learnt.recipe)  # torch; it does not speak for 8 bits

@@ -91,7 +91,7 @@ def _judge(probs, clean, targets, groups, scale, decide, level, seed):
                change=figure(0., note="the reference") if same else
                       group_bootstrap(difference_statistic(now, before), level, seed=seed))
     if decide is not None and scale.has_alarm:
-        actions = np.asarray(decide(probs[:, scale.alarm].sum(axis=1)), dtype=str)
+        actions = np.asarray(decide(probs), dtype=str)
         out["miss_rate"] = rate_figure(actions == "clear", scale.alarm[targets], groups, level, "no unsafe items")
         out["review_rate"] = rate_figure(actions == "review", groups=groups, level=level)
     return out
@@ -121,7 +121,7 @@ def measure_robustness(
     targets, # class index, int (n,)
     scale:RiskScale, # the classes
     groups=None, # group of each picture (n,), each its own by default
-    decide=None, # risk scores (n,) -> actions (n,); adds miss_rate and review_rate
+    decide=None, # probabilities (n, C) -> actions (n,); adds miss_rate and review_rate
     attack=None, # images, targets -> images changed to deceive, see `attack_images`; adds a row 'adversarial'
     kinds=CORRUPTIONS, # corruptions to measure
     strengths=STRENGTHS, # each kind at each of these, in [0, 1]
