@@ -128,9 +128,13 @@ def load_here(
 def left_out(
     prepared, # `Prepared`
 ) -> list: # of str
-    "The promise that `strict` makes, where it is broken"
-    n = len(prepared.bad)
-    return [f"{n} file{'s' if n > 1 else ''} cannot be used"]*(n > 0) + prepared.passed_over
+    "The promise that `strict` makes, where it is broken: also by files that changed or went since they were checked"
+    from riskclf.data.checks import changed_items
+    n, df = len(prepared.bad), prepared.df
+    lost = sum(changed or not os.path.exists(path) for changed, path in zip(changed_items(df), df["path"]))
+    told = [f"{k} file{'s' if k > 1 else ''} {what}" for k, what in (
+        (n, "cannot be used"), (lost, "changed or went while this ran")) if k]
+    return told + prepared.passed_over
 
 # %% ../nbs/79c_commands.ipynb #70bb8a92
 def check_wish(
