@@ -199,6 +199,7 @@ def _certify_answers(calibration, valid, max_error, wish, out):
 # %% ../nbs/79d_certifying.ipynb #367fda09
 def _site_items(b, on, classes, column, by):
     "Predictions of the site's new items with their conditions, and the bins of those that are measured"
+    from riskclf.data.checks import changed_items
     from riskclf.deployment.promises import load_bins
     from riskclf.deployment.runtime import find_seen, predict_frame, read_seen
     from riskclf.evaluation.conditions import measure_conditions
@@ -212,6 +213,7 @@ def _site_items(b, on, classes, column, by):
         measured = measure_conditions(fresh)
         fresh = fresh.assign(**{x.condition: measured[x.condition] for x in bins})
     preds = predict_frame(b, fresh.assign(split="calibration"))
+    if any(changed_items(fresh)): raise InputError("files changed while they were scored: certify them again")
     preds.meta |= dict(independence="enforced" if read_seen(b) else "declared", group_source=p.group_source)
     return preds, bins
 
@@ -281,14 +283,13 @@ def _certify_site(path, on, out, wish, kinds, classes, column, exploring):
 # %% ../nbs/79d_certifying.ipynb #5ade7d6e
 def _site_facts(b, preds, policy, promises, metrics, old):
     "Facts for the card: those of the parent that no policy touches, and those of the site"
-    from riskclf.data.manifest import condition_columns
     from riskclf.evaluation.calibration import calibration_report
-    from riskclf.evaluation.card import factor_rows
     from riskclf.evaluation.intervals import format_figure
-    from riskclf.pipeline import data_hash, take_actions
+    from riskclf.packing import measure_factors
+    from riskclf.pipeline import data_hash
     items, what = preds.frame.rename(columns={"target": "label"}), {"image": "pictures", "video": "videos"}[b.task]
     events, given = preds.meta.get("rows") == "events", "items of the site"
-    names = [] if events else condition_columns(items.drop(columns=[c for c in items if c.startswith("prob_")]))
+    plain = items.drop(columns=[c for c in items if events or c.startswith("prob_")])
     if events: given = "events in recordings of the site; an item, on this card, is an event"
     counts = {split: n for split, n in old["data"]["counts"].items() if split in ("train", "valid")}
     counts["calibration"] = items["label"].value_counts().to_dict()
@@ -300,8 +301,7 @@ def _site_facts(b, preds, policy, promises, metrics, old):
     facts = dict(
         data=old["data"] | dict(name=given, hash=data_hash(items), split="calibration", counts=counts,
                                 **{k: preds.meta[k] for k in ("group_source", "independence")}),
-        factors=(factor_rows(preds, take_actions(preds, policy, promises), names) if names else
-                 "The data names no condition: no column has 2 to 12 values of at least 20 items each."),
+        factors=measure_factors(preds, policy, plain, promises),
         model=model, why_no_certificate=". ".join(policy.notes) or None,
         robustness=[{k: v for k, v in row.items() if k not in ("miss_rate", "review_rate")}
                     for row in old["robustness"]],  # those were the rates of the parent's policy
