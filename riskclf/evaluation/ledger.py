@@ -89,12 +89,13 @@ def _shared(a, b):
     crossed = min(_common(unsafe, their_safe), _common(safe, their_unsafe))  # 0 where only the limit was moved
     return set() if crossed >= max(both, 1) else sides
 
+# %% ../../nbs/42b_evaluation.ledger.ipynb #b506f8f7
+_UNSAFE_ONLY = ("miss_rate", "explore", "subgroups", "shift", "events")
+
 def _asks_safe(asked):
     "Whether an answer rests on safe items as well: no other than a bound of the unsafe ones is known not to"
     limits = [asked.get(k) for k in ("max_false_alarm_rate", "min_precision")]
     return asked.get("kind", "miss_rate") not in _UNSAFE_ONLY or any(limit is not None for limit in limits)
-
-_UNSAFE_ONLY = ("miss_rate", "explore", "subgroups", "shift", "events")
 
 def _entries(db, key, safe=False):
     "(question, looks, asked, time) of all looks at a set and at those that are the same one in part, in order"
