@@ -245,9 +245,8 @@ def difference_statistic(
         (value_a, influence_a), (value_b, influence_b) = a.at(weights), b.at(weights)
         return value_a - value_b, influence_a - influence_b
     width = a.bounds[1] - a.bounds[0]
-    reach = (a.reach[0] - b.reach[1], a.reach[1] - b.reach[0]) if a.reach and b.reach else None
     return GroupStatistic(at, a.num_groups, np.append(a.parts, b.parts), min(a.units, b.units), (-width, width),
-                          a.rows + b.rows, a.smooth and b.smooth, reach=reach)
+                          a.rows + b.rows, a.smooth and b.smooth)
 
 # %% ../../nbs/39_evaluation.intervals.ipynb #06da13ce
 def _draws(G, replicates, rows, seed):
