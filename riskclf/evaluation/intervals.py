@@ -98,9 +98,11 @@ class GroupStatistic:
         rows:int=None, # rows that one evaluation looks at, G by default; more rows, fewer bootstrap draws
         smooth:bool=True, # leaving one group out tells the spread; False when a quantile is inside
         noise:tuple=None, # of a mean of absolute values: these, and how far chance moves each, both float (K,)
+        reach:tuple=None, # of a mean over rows: the smallest and the largest value a row has; the bounds by default
     ):
         self.at, self.num_groups, self.bounds, self.rows = at, num_groups, bounds, rows or num_groups
         self.parts, self.units, self.smooth, self.noise = np.asarray(parts, dtype=float), units, smooth, noise
+        self.reach = reach
 
     @property
     def value(self): return float(self.at(np.ones((1, self.num_groups)))[0][0])
@@ -122,9 +124,10 @@ def ratio_statistic(
 ) -> GroupStatistic:
     "Mean of K ratios of sums; each ratio needs at least one row with a denominator above 0"
     codes, G = group_index(groups)
-    sums = _group_sum(codes, G)
-    top, bottom = (sums(np.asarray(x, dtype=float).reshape(len(codes), -1).T).T for x in (top, bottom))
-    K = top.shape[1]
+    sums, reach = _group_sum(codes, G), None
+    top, bottom = (np.asarray(x, dtype=float).reshape(len(codes), -1) for x in (top, bottom))
+    if (K := top.shape[1]) == 1 and (each := top[bottom > 0] / bottom[bottom > 0]).size: reach = each.min(), each.max()
+    top, bottom = (sums(x.T).T for x in (top, bottom))
     def at(weights):
         total = weights @ bottom
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -132,7 +135,7 @@ def ratio_statistic(
             each = 1 / (K * total)
             return ratio.mean(axis=1), each @ top.T - (each * ratio) @ bottom.T
     parts = [effective_groups(b) for b in bottom.T]
-    return GroupStatistic(at, G, parts, min(parts) * K)
+    return GroupStatistic(at, G, parts, min(parts) * K, reach=reach)
 
 # %% ../../nbs/39_evaluation.intervals.ipynb #01c751b0
 def auroc_statistic(
@@ -207,14 +210,15 @@ def calibration_error_statistic(
     "Expected calibration error over bins of equal mass"
     codes, G = group_index(groups)
     sums, place = _group_sum(codes, G), equal_mass_bins(probs, bins, groups)
-    excess = (np.asarray(probs, dtype=float) - np.asarray(events))[:, None] * np.eye(place.max() + 1)[place]
-    excess, sizes = sums(excess.T).T, np.bincount(codes, minlength=G).astype(float)
+    off = np.asarray(probs, dtype=float) - np.asarray(events)
+    excess = sums((off[:, None] * np.eye(place.max() + 1)[place]).T).T
+    sizes = np.bincount(codes, minlength=G).astype(float)
     def at(weights):
         total, each = weights @ sizes, weights @ excess
         value = np.abs(each).sum(axis=1) / total
         return value, (np.sign(each) @ excess.T - value[:, None] * sizes) / total[:, None]
     worth, spread = effective_groups(sizes), np.sqrt((excess ** 2).sum(axis=0))
-    return GroupStatistic(at, G, [worth], worth,
+    return GroupStatistic(at, G, [worth], worth, reach=(1 - (most := np.abs(off).max()), most),
                           noise=(np.abs(excess.sum(axis=0)) / sizes.sum(), spread / sizes.sum()))
 
 # %% ../../nbs/39_evaluation.intervals.ipynb #31d23db0
@@ -225,11 +229,12 @@ def mean_statistic(
     def at(weights):
         values, influences = zip(*(s.at(weights) for s in statistics))
         return sum(values) / len(values), sum(influences) / len(values)
-    parts, noise = np.concatenate([s.parts for s in statistics]), None
+    parts, noise, reach = np.concatenate([s.parts for s in statistics]), None, None
     if all(s.noise for s in statistics):
         noise = tuple(np.concatenate(x) / len(statistics) for x in zip(*(s.noise for s in statistics)))
+    if all(s.reach for s in statistics): reach = tuple(np.mean([s.reach for s in statistics], axis=0))
     return GroupStatistic(at, statistics[0].num_groups, parts, parts.min(), statistics[0].bounds,
-                          sum(s.rows for s in statistics), all(s.smooth for s in statistics), noise)
+                          sum(s.rows for s in statistics), all(s.smooth for s in statistics), noise, reach)
 
 def difference_statistic(
     a:GroupStatistic, # the one
@@ -288,6 +293,12 @@ def _least_error(statistic, value, half):
     seen = (spread * (np.sqrt(2 / np.pi) * np.exp(-at ** 2 / 2) + at * erf(at / np.sqrt(2)))).sum(axis=1)
     return value * share[(seen + half >= value).argmax()]
 
+def _unseen_ends(statistic, value, tail):
+    "How low and how high a mean can be when groups that were not seen have rows beyond those that were"
+    unseen, (bottom, top), (least, most) = 1 - tail ** (1 / statistic.units), statistic.bounds, statistic.reach
+    return (float(max(bottom, value - unseen * max(least - bottom, 0))),
+            float(min(top, value + unseen * max(top - most, 0))))
+
 def studentised_interval(
     statistic:GroupStatistic, # what to measure
     level:float=0.95, # confidence, in (0, 1)
@@ -311,6 +322,9 @@ def studentised_interval(
     q = np.quantile(draws, [1 - tail, tail]) if len(draws) >= replicates / 2 else np.zeros(2)
     ends = logit(value) - np.array([max(half, q[0] * error / slope), min(-half, q[1] * error / slope)])
     low, high = (float(bottom + width * x) for x in expit(ends))
+    if statistic.reach:
+        at_least, at_most = _unseen_ends(statistic, bottom + width * value, tail)
+        low, high = min(low, at_least), max(high, at_most)
     if statistic.noise is None: return low, high
     return min(low, float(_least_error(statistic, statistic.value, half * slope * width))), high
 

@@ -53,41 +53,58 @@ def inputs_hash(
                             for item, group, t, unsafe, row in zip(*columns)))
 
 def _marks(texts):
-    "64 bits that stand for each text"
-    return b"".join(hashlib.sha256(t.encode()).digest()[:8] for t in sorted(set(texts)))
+    "64 bits that stand for each text, in rising order"
+    marks = b"".join(hashlib.sha256(t.encode()).digest()[:8] for t in set(texts))
+    return np.sort(np.frombuffer(marks, "<u8")).tobytes()
 
 def _account(preds):
     "What a calibration set is known by: its hash, its names and contents (None where unknown), each with its side"
     def name(items): return lines_hash(f"{i}\t{u}\n" for i, u in zip(items, preds.unsafe))
-    def sides(items):
-        rows = np.asarray(items, dtype=object)
-        return _marks(rows[unsafe]), _marks(set(rows[~unsafe]) - set(rows[unsafe]))
-    known = "sha256" in preds.frame and all(isinstance(h, str) and h for h in preds.frame["sha256"])
+    def sides(items, rows):
+        items = np.asarray(items, dtype=object)
+        return _marks(items[unsafe & rows]), _marks(set(items[~unsafe & rows]) - set(items[unsafe & rows]))
+    hashes = preds.frame["sha256"] if "sha256" in preds.frame else [None]*len(preds)
+    known, every = np.array([isinstance(h, str) and h != "" for h in hashes]), np.ones(len(preds), dtype=bool)
     items, contents = preds.frame["item"].astype(str), item_hashes(preds)
-    unsafe = preds.unsafe if preds.unsafe.any() else np.ones(len(preds), dtype=bool)  # no alarm: all are in question
-    of_files = (name(contents), *sides(contents)) if known else (None,)*3
-    return dict(data=calibration_hash(preds), names=name(items), named=sides(items)[0],
-                **dict(zip(("contents", "unsafe", "safe"), of_files)))
+    unsafe = preds.unsafe if preds.unsafe.any() else every  # no alarm: all are in question
+    of_files = sides(contents, known) if known.any() else (None, None)
+    return dict(data=calibration_hash(preds), names=name(items), named=sides(items, every)[0],
+                contents=name(contents) if known.all() else None, **dict(zip(("unsafe", "safe"), of_files)))
 
-def _common(a, b): return len(np.intersect1d(*(np.frombuffer(marks, "<u8") for marks in (a, b))))
+def _common(a, b):
+    "How many marks two sets share"
+    few, many = sorted((np.frombuffer(marks, "<u8") for marks in (a, b)), key=len)
+    many = np.sort(many)  # those of an older version stand in no order
+    return int((many[np.searchsorted(many[:-1], few)] == few).sum()) if len(few) else 0
 
-def _overlap(a, b):
-    "Whether sets share more than a twentieth of the smaller one's unsafe items, or nine names of ten"
+def _shared(a, b):
+    "On which sides two sets share more than a twentieth of the smaller one's items, or nine names of ten unsafe ones"
     (named, unsafe, safe), (their_names, their_unsafe, their_safe) = a, b
-    if unsafe is None or their_unsafe is None:
+    if not unsafe or not their_unsafe:
         both = _common(named, their_names)
-        return 10*both >= 9*((len(named) + len(their_names))//8 - both) > 0
-    both, crossed = _common(unsafe, their_unsafe), _common(unsafe, their_safe) + _common(safe, their_unsafe)
-    return both > crossed and 20*both > min(len(unsafe), len(their_unsafe))//8
+        return {"unsafe"} if 10*both >= 9*((len(named) + len(their_names))//8 - both) > 0 else set()
+    both, pairs = _common(unsafe, their_unsafe), dict(unsafe=(unsafe, their_unsafe), safe=(safe, their_safe))
+    sides = {s for s, pair in pairs.items() if 20*_common(*pair) > min(map(len, pair))//8}
+    if not sides: return sides
+    crossed = min(_common(unsafe, their_safe), _common(safe, their_unsafe))  # 0 where only the limit was moved
+    return set() if crossed >= max(both, 1) else sides
 
-def _entries(db, key):
+# %% ../../nbs/42b_evaluation.ledger.ipynb #b506f8f7
+_UNSAFE_ONLY = ("miss_rate", "explore", "subgroups", "shift", "events")
+
+def _asks_safe(asked):
+    "Whether an answer rests on safe items as well: no other than a bound of the unsafe ones is known not to"
+    limits = [asked.get(k) for k in ("max_false_alarm_rate", "min_precision")]
+    return asked.get("kind", "miss_rate") not in _UNSAFE_ONLY or any(limit is not None for limit in limits)
+
+def _entries(db, key, safe=False):
     "(question, looks, asked, time) of all looks at a set and at those that are the same one in part, in order"
     sets = {key["data"], *(d for d, in db.execute(
         "SELECT data FROM sets WHERE contents = :contents OR (names = :names AND (contents IS NULL OR :contents IS "
         "NULL))", key))}
     if key["named"] is not None:  # not known of a set that an older version entered
-        mine = [key[k] for k in ("named", "unsafe", "safe")]
-        sets |= {d for d, *theirs in db.execute("SELECT * FROM items") if _overlap(mine, theirs)}
+        mine, sides = [key[k] for k in ("named", "unsafe", "safe")], {"unsafe", *["safe"]*safe}
+        sets |= {d for d, *theirs in db.execute("SELECT * FROM items") if _shared(mine, theirs) & sides}
     rows = db.execute("SELECT data, question, looks, asked, time FROM looks ORDER BY rowid")
     return [row for data, *row in rows if data in sets]
 
@@ -118,16 +135,18 @@ class Ledger:
         with _transaction(self.path) as db:
             db.execute("INSERT OR IGNORE INTO sets VALUES (:data, :names, :contents)", key)
             db.execute("INSERT OR IGNORE INTO items VALUES (:data, :named, :unsafe, :safe)", key)
-            if entry["question"] not in {q for q, *_ in _entries(db, key)}:
+            entered = _entries(db, key, _asks_safe(asked))
+            if entry["question"] not in {q for q, *_ in entered}:
                 db.execute("INSERT INTO looks SELECT :data, coalesce(max(rank), 0)+1, :question, :looks, :asked, "
                            ":time FROM looks WHERE data = :data", entry)
-            entered = _entries(db, key)
+                entered.append([entry[k] for k in ("question", "looks", "asked", "time")])
         rank = 1 + [q for q, *_ in entered].index(entry["question"])
         spent = sum(Fraction(1, n) for _, n, *_ in entered[:rank])
         return dict(rank=rank, looks=looks, overdrawn=spent > 1, data=key["data"], since=entered[0][-1])
 
     def entries(self,
         data, # a calibration set's hash, or its `Predictions`
+        safe:bool=False, # with those at other unsafe items beside the same safe ones
     ) -> list: # dicts: rank, looks, asked, time
         "All looks at one calibration set, in order"
         with _transaction(self.path) as db:
@@ -136,14 +155,15 @@ class Ledger:
                                    "WHERE data = ?", (data,)).fetchone() or (None,)*5
                 key = dict(zip(("data", "names", "contents", "named", "unsafe", "safe"), (data, *known)))
             else: key = _account(data)
-            rows = _entries(db, key)
+            rows = _entries(db, key, safe)
         return [dict(rank=r, looks=n, asked=json.loads(a), time=t) for r, (_, n, a, t) in enumerate(rows, 1)]
 
     def overdrawn(self,
         data, # a calibration set's hash, or its `Predictions`
+        safe:bool=False, # as in `entries`
     ) -> bool: # more was spent than there is
         "Whether all looks together spent more than delta"
-        return sum(Fraction(1, e["looks"]) for e in self.entries(data)) > 1
+        return sum(Fraction(1, e["looks"]) for e in self.entries(data, safe)) > 1
 
 def _planned(looks):
     if int(looks) != looks or looks < 1: raise InputError(f"looks is {looks}: plan at least one look")
