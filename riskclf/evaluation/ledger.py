@@ -74,7 +74,6 @@ def _account(preds):
 def _common(a, b):
     "How many marks two sets share"
     few, many = sorted((np.frombuffer(marks, "<u8") for marks in (a, b)), key=len)
-    many = np.sort(many)  # those of an older version stand in no order
     return int((many[np.searchsorted(many[:-1], few)] == few).sum()) if len(few) else 0
 
 def _shared(a, b):
