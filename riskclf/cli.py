@@ -57,8 +57,10 @@ class _Command(_Parser):
     def parse_known_args(self, args=None, namespace=None):
         if self._inside: return super().parse_known_args(args, namespace)
         self._inside = True
-        try: return self.parse_known_intermixed_args(args, namespace)
+        try: found, unknown = self.parse_known_intermixed_args(args, namespace)
         finally: self._inside = False
+        if unknown: self.error(f"unrecognized arguments: {' '.join(unknown)}")  # here, where its own help is named
+        return found, unknown
 
 def make_parser(
     functions:dict, # command name to function; each function has a one-line docstring and docments
