@@ -12,6 +12,8 @@ config.read(root / "settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
 
 extras = {k.removesuffix("_requirements"): v.split() for k, v in cfg.items() if k.endswith("_requirements")}
+readme = (root / "README.md").read_text(encoding="utf-8") if (root / "README.md").exists() else ""
+readme = readme.replace("](nbs/", f"]({cfg['git_url']}blob/{cfg['branch']}/nbs/")  # a package index has no chapters
 extras["all"] = sorted({r for name, reqs in extras.items() if name != "dev" for r in reqs})
 
 
@@ -27,7 +29,7 @@ setup(
     name=cfg["lib_name"],
     version=cfg["version"],
     description=cfg["description"],
-    long_description=(root / "README.md").read_text(encoding="utf-8") if (root / "README.md").exists() else "",
+    long_description=readme,
     long_description_content_type="text/markdown",
     author=cfg["author"],
     author_email=cfg["author_email"],

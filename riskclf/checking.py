@@ -6,6 +6,8 @@
 __all__ = ['COMMANDS', 'plan_proof', 'check']
 
 # %% ../nbs/79h_checking.ipynb #d8db93d8
+from math import ceil
+
 from .commands import Result, checked_data, join_lines, json_values, left_out
 from .doctor import cache_folder
 from .evaluation.bounds import check_rate
@@ -35,8 +37,15 @@ def plan_proof(
                 provable=best, enough=n >= needed, levels=levels.text or None, looks=levels.looks,
                 unsafe_groups=int(df[df["label"].isin(alarms)]["group"].nunique()))
     text = (f"certificate: {max_miss_rate:.1%} at {confidence:.0%} confidence needs {needed} unsafe calibration "
-            f"groups, there are {n}" + ("" if n >= needed else f", which prove {best:.1%} at best"))
+            f"groups, there are {n}" + ("" if n >= needed else _too_few(best, wish.get("accept_provable"))))
     return [text, *filter(None, [levels.text])], plan
+
+def _too_few(best, accepted):
+    "What to do about a rate that is out of reach"
+    if best == 1: return ", which prove nothing: bring more, or set more of them aside (--split)"
+    what = f", which prove {ceil(best*1e3)/1e3:.1%} at best"
+    return what + ("" if accepted else ": bring more, set more of them aside (--split), or certify what they prove "
+                                       "(train --accept-provable)")
 
 # %% ../nbs/79h_checking.ipynb #4877ea70
 def _copies(prepared):

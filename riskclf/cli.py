@@ -19,6 +19,7 @@ import traceback
 import typing
 
 from .core import InputError
+from .doctor import cache_folder
 
 # %% ../nbs/85_cli.ipynb #616389ab
 def _docs(f):
@@ -56,8 +57,10 @@ class _Command(_Parser):
     def parse_known_args(self, args=None, namespace=None):
         if self._inside: return super().parse_known_args(args, namespace)
         self._inside = True
-        try: return self.parse_known_intermixed_args(args, namespace)
+        try: found, unknown = self.parse_known_intermixed_args(args, namespace)
         finally: self._inside = False
+        if unknown: self.error(f"unrecognized arguments: {' '.join(unknown)}")  # here, where its own help is named
+        return found, unknown
 
 def make_parser(
     functions:dict, # command name to function; each function has a one-line docstring and docments
@@ -162,11 +165,18 @@ _NO_PLACE = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM,
              errno.EEXIST, errno.ENAMETOOLONG, errno.EFBIG)
 _FULL = ("os error 28", "No space left", "basic_ios::clear")  # safetensors, OpenVINO: no `OSError` of ours
 
+def _elsewhere(where):
+    "What to do about a place where nothing can be written"
+    cache, path = os.path.abspath(cache_folder()), os.path.abspath(str(where))
+    if os.path.commonpath([cache, path]) not in (cache, path): return "make room or go elsewhere"
+    return "make room, or set RISKCLF_CACHE to a folder elsewhere"  # nobody named this one
+
 def _mendable(e):
     "What a person can do about it, in one line, or None"
     if isinstance(e, InputError): return str(e)
     if isinstance(e, OSError) and e.errno in _NO_PLACE:
-        return f"{e.strerror}: {e.filename2 or e.filename or 'the output'}; make room or go elsewhere"
+        where = e.filename2 or e.filename or "the output"
+        return f"{e.strerror}: {where}; {_elsewhere(where)}"
     if any(text in str(e) for text in _FULL):
         return f"a file could not be written, most likely the disk is full ({str(e).splitlines()[0]}); make room"
 

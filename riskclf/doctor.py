@@ -11,7 +11,7 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-from .core import threads
+from .core import InputError, threads
 
 # %% ../nbs/79b_doctor.ipynb #9a07d98e
 def cache_folder() -> Path: # RISKCLF_CACHE, or riskclf below the user's cache folder
@@ -32,8 +32,8 @@ def ask(
     "A row of the doctor's table; whatever is broken is the answer"
     try: return dict(what=what, ok=True, found=str(answer()))
     except Exception as e:  # a machine can be broken in any way, and that is what is asked
-        text = (str(e).splitlines() or [""])[0]
-        return dict(what=what, ok=False, found=f"{type(e).__name__}: {text}"[:160])
+        kind, text = "" if isinstance(e, InputError) else f"{type(e).__name__}: ", (str(e).splitlines() or [""])[0]
+        return dict(what=what, ok=False, found=f"{kind}{text}"[:160])
 
 # %% ../nbs/79b_doctor.ipynb #b02ea533
 def _accelerators():
@@ -41,10 +41,13 @@ def _accelerators():
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return ", ".join(cuda) or ("mps" if torch.backends.mps.is_available() else "none, training runs on the CPU")
 
-def _writable(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder/f".probe-{os.getpid()}").write_text("x")
-    (folder/f".probe-{os.getpid()}").unlink()
+def _writable(folder, variable, what):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder/f".probe-{os.getpid()}").write_text("x")
+        (folder/f".probe-{os.getpid()}").unlink()
+    except OSError as e:
+        raise InputError(f"no place to write, set {variable} to {what} elsewhere: {e.strerror}: {folder}") from None
     return f"{folder}, {shutil.disk_usage(folder).free/1e9:.0f} GB free"
 
 def _runtimes():
@@ -70,5 +73,5 @@ def examine() -> list: # rows: what, ok, found
     rows = [ask(name, lambda name=name: version(name)) for name in PACKAGES]
     return rows + [ask("threads", threads), ask("accelerator", _accelerators), ask("runtimes", _runtimes),
                    ask("default weights", _default_weights), ask("recipes", _recipes),
-                   ask("feature cache", lambda: _writable(cache_folder())),
-                   ask("ledger", lambda: _writable(ledger_file().parent))]
+                   ask("feature cache", lambda: _writable(cache_folder(), "RISKCLF_CACHE", "a folder")),
+                   ask("ledger", lambda: _writable(ledger_file().parent, "RISKCLF_LEDGER", "a file"))]

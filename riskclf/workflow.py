@@ -90,7 +90,7 @@ def train(
     changes = {k: v for k, v in dict(weights=weights, model_name=model_name, size=size, epochs=epochs, lr=lr,
                                      batch_size=batch_size, augment=augment).items() if v is not None}
     settings = how | dict(split=split, recipe=_told(recipe), label_review=_review(p), license=license) | changes
-    return _trained(p, out, strict, _announce(p, wish if certify else None), *_train(
+    return _trained(p, out, strict, accept_provable, _announce(p, wish if certify else None), *_train(
         p, out, wish, certify, settings, changes, resume, overwrite, cache, data, milestones, most))
 
 # %% ../nbs/80_workflow.ipynb #84df2740
@@ -105,11 +105,19 @@ def _told(recipe): return recipe if isinstance(recipe, dict) else str(recipe)
 
 def _review(p): return p.df.attrs.get("label_review")
 
-def _trained(p, out, strict, plan, made, lines, estimate):
+def _trained(p, out, strict, accepted, plan, made, lines, estimate):
     "What a run came to"
     found = dict(plan=plan, notes=p.notes, estimate=estimate, bundle=str(Path(out)/"bundle"), bundle_id=made.bundle_id,
                  certificate=made.certificate, metrics=made.metrics, policy=made.policy, int8=made.int8)
-    return Result(found, join_lines(made.text, lines), made.broken + (left_out(p) if strict else []))
+    return Result(found, join_lines(made.text, lines, _way_out(plan, made, accepted)),
+                  made.broken + (left_out(p) if strict else []))
+
+def _way_out(plan, made, accepted):
+    "What to type where there were too few units to prove the rate"
+    if made.certificate is not None or not plan or plan["enough"] or not plan["units"] or accepted: return []
+    if made.policy["mode"] == "argmax" or plan["levels"]: return []  # levels would then ask for looks of their own
+    return [f"to certify what {plan['units']} units prove: the same command with --accept-provable --overwrite; only "
+            "their number decides it, so it is no second look at them"]
 
 def _announce(p, wish):
     "Say what there is and whether it is enough; the plan"

@@ -1,5 +1,6 @@
 "What no notebook can tell: the wheel and the sdist work in an environment that has never seen this repository"
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -35,6 +36,14 @@ def test_wheel_holds_the_library_and_nothing_else(built):
     names = zipfile.ZipFile(next(built.glob("*.whl"))).namelist()
     assert "riskclf/core.py" in names and "riskclf/deployment/bundle.py" in names
     assert not [n for n in names if not n.startswith(("riskclf/", "riskclf-"))]
+
+
+def test_links_of_the_index_page_lead_somewhere(built):
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        name = next(n for n in wheel.namelist() if n.endswith(".dist-info/METADATA"))
+        text = wheel.read(name).decode()
+    links = re.findall(r"\]\(([^)]*)\)", text)
+    assert len(links) > 5 and all(link.startswith("https://") for link in links), links
 
 
 def test_wheel_in_a_fresh_environment(built, tmp_path):

@@ -218,6 +218,14 @@ def _resolve(df, root, views):
                          "give each one row, or a unique name in a column `item`")
 
 # %% ../../nbs/11_data.manifest.ipynb #72410661
+def _other_names(parts, present):
+    "How to name classes that have another name here; nothing where some of each are there"
+    there = {n: any(f in present for f in folders) for n, folders in parts.items()}
+    if all(there.values()): return ""
+    typed = (n if folders == [n] else f"{n}={'+'.join(folders)}" for n, folders in parts.items())
+    shown = ",".join(t if there[n] else f"{n}=NAME" for n, t in zip(parts, typed))
+    return f". If it has another name here, give that name: --classes {shown}"
+
 def _pick_classes(df, classes, notes, what, known=False):
     "Labels merged and left out as `classes` says; of `known` classes some may be missing, when no other label is there"
     parts = parse_classes(classes)
@@ -226,7 +234,7 @@ def _pick_classes(df, classes, notes, what, known=False):
     for folder in of:
         if folder not in present and not (known and set(present.index) <= set(of)):
             near = did_you_mean(folder, sorted(present.index), taken=of)
-            raise InputError(f"class {folder!r} is not among the {what}{near}")
+            raise InputError(f"class {folder!r} is not among the {what}{near}{_other_names(parts, present)}")
     left_out = present[[f not in of for f in present.index]]
     for f, k in left_out.items():
         if (meant := next((m for m in of if m.casefold() == f.casefold()), None)) is not None:

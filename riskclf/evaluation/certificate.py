@@ -155,7 +155,8 @@ def _shortfall(kind, who, n, rate, delta, method):
         needed = ceil(log(1/delta)/(2*exact_rate(rate)**2))
         best = min(1., sqrt(log(1/delta)/(2*n))) if n else 1.
     reason = (f"{kind.replace('_', ' ')} {rate:g} at {float(1 - delta):.4g} confidence needs {needed} "
-              f"independent {who} units, there are {n}" + (f", which prove {best:.4f} at best" if n else ""))
+              f"independent {who} units, there are {n}"
+              + (f", which prove {ceil(best*1e4)/1e4:.4f} at best" if n else ""))  # who asks for this rate gets it
     return dict(kind=kind, n_units=n, needed=needed, provable_rate=best, reason=reason)
 
 def _provable(n, delta):

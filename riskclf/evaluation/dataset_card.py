@@ -38,7 +38,9 @@ def check_given(
     "Nothing when all is said; `InputError` that names the first field which nobody has stated, and asks for it"
     for name, meaning in wanted.items():
         if not str(given.get(name) or "").strip():
-            raise InputError(f"{what}: nobody has stated `{name}` ({meaning}): only people know it, so say it")
+            flag = name.replace("_", "-")
+            raise InputError(f"{what}: nobody has stated `{name}` ({meaning}): only people know it, so say it with "
+                             f"--{flag} TEXT")
     check_fields({k: v for k, v in given.items() if v is not None}, what)
 
 # %% ../../nbs/49b_evaluation.dataset_card.ipynb #6ea19a35

@@ -175,7 +175,8 @@ def overdrawn_note(
     "What to tell where a look was one too many"
     if not look["overdrawn"]: return []
     return [f"the calibration set, or a part of it, was looked at {look['rank']} times since {look['since'][:10]}, "
-            "more than was planned: use fresh items"]
+            "more than was planned: certify on fresh items (certify BUNDLE --on DATA), and next time plan all looks "
+            "with the first (--looks)"]
 
 @patch
 def ask(
