@@ -332,7 +332,7 @@ def cached_features(
 ) -> FeatureSet: # features float32, of maps float16, (n, most views, D); NaN for views not asked for, and in `errors`
     "Features of all items, from the cache where it has them; `InputError` when no file can be read"
     if not len(df): raise InputError("no items: there is nothing to compute features of")
-    if np.min(views) < 1: raise InputError(f"views is {views}, wanted at least 1: the first is the picture itself")
+    if np.min(views) < 1: raise InputError(f"views={np.min(views)}: wanted at least 1, the first is the picture itself")
     spec, dim, errors = augment_spec(augment), extractor.model.num_features, {}
     most = int(np.max(views))
     wanted = np.broadcast_to(views, len(df))[:, None] > np.arange(most)
