@@ -122,6 +122,8 @@ class Learnt(NamedTuple):
         events = self.report["events"]
         return [e["message"] for e in events if (e["kind"], e["severity"]) == ("milestone", "alarm")]
 
+
+# %% ../nbs/78_pipeline.ipynb #eea93419
 def _seeded(recipe, seed, changes):
     "The keys of `fit` in a recipe; `InputError` where it cannot be run as it says"
     with without_warnings():
@@ -133,6 +135,7 @@ def _seeded(recipe, seed, changes):
                          f"give --seed {keys['seed']}, or take it out of the recipe")
     return keys
 
+# %% ../nbs/78_pipeline.ipynb #e86c6254
 def learn(
     prepared:Prepared, # from `prepare_data`
     recipe="default", # name or dictionary, as in `training.learner.RECIPES`

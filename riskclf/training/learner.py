@@ -417,10 +417,9 @@ def recipe_steps(
     base = settings.pop("base", None)
     settings = {**(_named_recipe(base) if base is not None else {}), **settings, **changes}
     known = [k for keys in _KEYS.values() for k in keys]
-    for key in settings:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            raise InputError(f"unknown recipe key {key!r}{f', did you mean {near[0]!r}?' if near else ''}")
+    for key in (k for k in settings if k not in known):
+        near = difflib.get_close_matches(key, known, n=1)
+        raise InputError(f"unknown recipe key {key!r}{f', did you mean {near[0]!r}?' if near else ''}")
     for key, plain in (("heads", 1), ("tune", None)):
         if settings.get(key, plain) != plain and (settings.get("head") or settings.get("network")):
             raise InputError(f"{key}={settings[key]!r} is for pictures; recipes of videos have one head of their own")
