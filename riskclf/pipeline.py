@@ -117,6 +117,25 @@ class Learnt(NamedTuple):
     text:str
     kind:object = KINDS["image"]
 
+    @property
+    def missed(self) -> list: # of str, the milestones that ended the run
+        events = self.report["events"]
+        return [e["message"] for e in events if (e["kind"], e["severity"]) == ("milestone", "alarm")]
+
+
+# %% ../nbs/78_pipeline.ipynb #eea93419
+def _seeded(recipe, seed, changes):
+    "The keys of `fit` in a recipe; `InputError` where it cannot be run as it says"
+    with without_warnings():
+        from riskclf.training.learner import recipe_steps
+    keys = recipe_steps(recipe, **changes)["fit"]
+    if "epochs" not in keys: raise InputError("the recipe has no key 'epochs': give one, or a `base` that has it")
+    if keys.get("seed") not in (None, seed):
+        raise InputError(f"the recipe says seed {keys['seed']}, the run {seed}: a run and its split have one seed, so "
+                         f"give --seed {keys['seed']}, or take it out of the recipe")
+    return keys
+
+# %% ../nbs/78_pipeline.ipynb #e86c6254
 def learn(
     prepared:Prepared, # from `prepare_data`
     recipe="default", # name or dictionary, as in `training.learner.RECIPES`
@@ -131,11 +150,11 @@ def learn(
     "Train the model of a recipe on train, choose the best epoch on valid"
     with without_warnings():
         from riskclf.training.cache import FeatureCache
-        from riskclf.training.learner import check_milestones, recipe_steps
+        from riskclf.training.learner import check_milestones
         from riskclf.training.monitor import ClassMonitor
     df, kind = prepared.df[prepared.df["split"].isin(["train", "valid"])], find_kind(recipe, prepared.df, changes)
     monitor = ClassMonitor(prepared.scale, milestones, tell=say and (lambda event: say(str(event))), show=say)
-    check_milestones(monitor.milestones, recipe_steps(recipe, **changes)["fit"]["epochs"])  # before hours of features
+    check_milestones(monitor.milestones, _seeded(recipe, seed, changes)["epochs"])  # before hours of features
     how = dict(folder=folder, resume=resume, seed=seed, monitor=monitor)
     kept = None if cache is None else FeatureCache(cache)
     model, input_recipe, learner, report, why = kind.learn(df, prepared.scale, recipe, kept, how, changes)

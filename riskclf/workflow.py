@@ -46,7 +46,7 @@ def train(
     split_by:str="group", # 'group', or 'time' for the latest period in calibration
     label_review:str=None, # CSV of `check --labels` with decisions in it, to apply
     recipe:str="default", # a name that `riskclf doctor` lists, or a YAML file with the keys of a recipe
-    milestones:str=None, # ends a hopeless run: 'unsafe recall >= 0.70 by epoch 20', several with ;
+    milestones:str=None, # ends a hopeless run before its one look: 'unsafe recall >= 0.70 by epoch 20', several with ;
     weights:str=None, # file with weights for the backbone; its package or hub by default
     model_name:str=None, # timm backbone, the recipe's by default
     size:int=None, # side of the model's input in pixels, the recipe's by default
@@ -107,7 +107,8 @@ def _review(p): return p.df.attrs.get("label_review")
 
 def _trained(p, out, strict, accepted, plan, made, lines, estimate):
     "What a run came to"
-    found = dict(plan=plan, notes=p.notes, estimate=estimate, bundle=str(Path(out)/"bundle"), bundle_id=made.bundle_id,
+    place = made.bundle_id and str(Path(out)/"bundle")
+    found = dict(plan=plan, notes=p.notes, estimate=estimate, bundle=place, bundle_id=made.bundle_id,
                  certificate=made.certificate, metrics=made.metrics, policy=made.policy, int8=made.int8)
     return Result(found, join_lines(made.text, lines, _way_out(plan, made, accepted)),
                   made.broken + (left_out(p) if strict else []))
@@ -131,7 +132,7 @@ def _train(p, out, wish, certify, settings, changes, resume, overwrite, cache, d
     "Learn and pack; what was packed, lines on an estimate where nothing was certified, and the estimate"
     from riskclf.deployment.export import check_int8
     from riskclf.evaluation.ledger import Ledger
-    from riskclf.packing import pack
+    from riskclf.packing import Packed, pack
     from riskclf.pipeline import find_kind, learn, read_recipe
     recipe, seed = read_recipe(settings["recipe"]), settings["seed"]
     cache = cache or cache_folder()/"features"
@@ -144,6 +145,10 @@ def _train(p, out, wish, certify, settings, changes, resume, overwrite, cache, d
     milestones = [m.strip() for m in milestones.split(";")] if milestones else None
     learnt = learn(p, recipe, cache, out/"checkpoint", resume, seed, milestones, _log.info, **changes)
     _log.info(learnt.text)
+    if learnt.missed:  # a look at the calibration set is worth more than a bundle that nobody wants
+        learnt.history.to_csv(out/"history.csv")
+        return Packed(None, None, None, {}, f"the run ended here: no bundle, no look spent; its epochs are in {out}",
+                      learnt.missed), [], None
     made, lines, estimate = pack(p, learnt, out, wish if certify else None, settings, Path(data).resolve().name,
                                  overwrite, max_stray), [], None
     (out/"estimate.json").unlink(missing_ok=True)

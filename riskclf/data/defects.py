@@ -130,13 +130,13 @@ def _targets(defects, scale):
     "Class of each kind"
     good = scale.names[0]
     others = [n for n in scale.names if n != good]
-    if isinstance(defects, str):
-        if defects not in ("all", "auto"):
-            raise InputError(f"defects={defects!r}: wanted 'all', 'auto', or a dictionary of kinds to classes")
+    if isinstance(defects, str) and defects in ("all", "auto"):
         if len(others) > 1 and defects == "auto": return {}
         if len(others) > 1: raise InputError(f"defects='all', but there are several classes beside {good!r}: say which "
                                              f"kind is which, such as {{'spot': {others[0]!r}}}")
         return dict.fromkeys(DEFECTS, others[0])
+    if not isinstance(defects, dict):
+        raise InputError(f"defects={defects!r}: wanted 'all', 'auto', or a dictionary of kinds to classes")
     for kind, name in defects.items():
         for value, known in ((kind, DEFECTS), (name, others)):
             if value in known: continue

@@ -228,14 +228,15 @@ class Milestones:
         if not (m := _SENTENCE.fullmatch(sentence)):
             raise InputError(f"cannot read the milestone {sentence!r}: "
                              "write it like 'unsafe recall >= 0.70 by epoch 20'")
-        figure, value = m["figure"].lower().replace("_", " "), float(m["value"]) / (100 if m["percent"] else 1)
-        figures = [*_FIGURES, *(f"{n} recall" for n in self.class_names)]
-        known = {f.lower(): f for f in figures}
+        figures, value = [*_FIGURES, *(f"{n} recall" for n in self.class_names)], float(m["value"])
+        value, known = value / (100 if m["percent"] else 1), {f.lower(): f for f in figures}
+        known = {f.replace("_", " "): name for f, name in known.items()} | known  # a class may have a _ in its name
+        figure = m["figure"].lower() if m["figure"].lower() in known else m["figure"].lower().replace("_", " ")
         if figure not in known:
             near = difflib.get_close_matches(figure, known, n=1)
             raise InputError(f"the milestone {sentence!r} names {figure!r}"
                              f"{f', did you mean {known[near[0]]!r}?' if near else ''}: there are {', '.join(figures)}")
-        if "loss" not in figure and value > 1:
+        if known[figure] not in ("train loss", "valid loss") and value > 1:
             raise InputError(f"the milestone {sentence!r} can never be reached: {known[figure]} lies in 0 to 1, "
                              f"so write {value/100:g} or {value:g}%")
         if int(m["epoch"]) < 1: raise InputError(f"the milestone {sentence!r}: epochs count from 1")

@@ -173,15 +173,15 @@ def choose_runtime(
         extractor.use(known["runtime"])
         return {k: float(v) for k, v in known["tried"].items()}
     probes = probes() if callable(probes) else probes
-    trusted, tried = extractor.use("torch")(probes), {}
+    trusted, tried, failed = extractor.use("torch")(probes), {}, False
     for name in runtimes:
         if name not in have: continue
         try: tried[name] = feature_difference(extractor.use(name)(probes), trusted)
-        except InputError: tried[name] = float("inf")  # it cannot run this graph
+        except InputError: tried[name], failed = float("inf"), True  # it cannot run this graph, or the disk is full
         if tried[name] < tolerance: break
     else: extractor.use("torch")
     answer = dict(runtime=extractor.runtime, tried={k: str(v) for k, v in tried.items()})  # inf is no JSON
-    if cache is not None: cache.note(question, answer)
+    if cache is not None and not failed: cache.note(question, answer)
     return tried
 
 # %% ../../nbs/33_training.features.ipynb #2d718af9
@@ -332,7 +332,7 @@ def cached_features(
 ) -> FeatureSet: # features float32, of maps float16, (n, most views, D); NaN for views not asked for, and in `errors`
     "Features of all items, from the cache where it has them; `InputError` when no file can be read"
     if not len(df): raise InputError("no items: there is nothing to compute features of")
-    if np.min(views) < 1: raise InputError(f"views is {views}, wanted at least 1: the first is the picture itself")
+    if np.min(views) < 1: raise InputError(f"views is {np.min(views)}, wanted at least 1: that is the picture itself")
     spec, dim, errors = augment_spec(augment), extractor.model.num_features, {}
     most = int(np.max(views))
     wanted = np.broadcast_to(views, len(df))[:, None] > np.arange(most)

@@ -13,6 +13,7 @@ import difflib
 import inspect
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from os import PathLike
 
 import fastai.callback.schedule  # noqa: F401  adds Learner.fit_one_cycle
 import numpy as np
@@ -157,10 +158,10 @@ SCHEDULES = ("one_cycle", "cosine", "constant")
 def _rates(lr):
     "One rate, or the lowest and the highest over the layers"
     if isinstance(lr, (list, tuple)):
-        if len(lr) != 2 or not 0 < lr[0] <= lr[1]:
+        if len(lr) != 2 or not 0 < lr[0] <= lr[1] < float("inf"):
             raise InputError(f"lr is {lr}: give one rate, or [of the first layers, of the head]")
         return slice(*map(float, lr))
-    if not lr > 0: raise InputError(f"lr is {lr}, wanted above 0")
+    if not 0 < lr < float("inf"): raise InputError(f"lr is {lr}, wanted a finite number above 0")
     return float(lr)
 
 # %% ../../nbs/32_training.learner.ipynb #fef6e9cd
@@ -375,6 +376,7 @@ _FILLED = {k for k, p in _PARTS.items() if p.default is not None} - {"seed"}  # 
 _NUMBERS = {k: p.annotation for k, p in _PARTS.items() if p.annotation in (int, float)}
 _NUMBERS |= dict.fromkeys(("views", "each", "num_frames", "multiplier", "compress", "alpha"), int)
 _NUMBERS |= dict.fromkeys(("lr", "fps", "hop", "recurrent_drop"), float)
+_WORDS = {k for k, p in _PARTS.items() if p.annotation is str} | {"network", "head", "reduce", "weights"}
 
 def _number(key, value):
     "The value as a number, also from text, for YAML takes 1e-3 for one"
@@ -392,6 +394,8 @@ def _check_values(settings):
     for key in sorted(_FILLED & {k for k, v in settings.items() if v is None}):
         raise InputError(f"recipe key {key!r} is empty: give it a value, or leave it out")
     settings = settings | {k: _number(k, v) for k, v in settings.items() if k in _NUMBERS and v is not None}
+    for key in sorted(_WORDS & {k for k, v in settings.items() if not isinstance(v, (str, PathLike, type(None)))}):
+        raise InputError(f"recipe key {key!r} is {settings[key]!r}, wanted text: put it into quotes")
     for key in ("drop_rate", "recurrent_drop"):
         if not 0 <= settings.get(key, 0) < 1: raise InputError(f"recipe key {key!r} is {settings[key]}, wanted [0, 1)")
     if "lr" in settings: _rates(settings["lr"])
@@ -413,10 +417,9 @@ def recipe_steps(
     base = settings.pop("base", None)
     settings = {**(_named_recipe(base) if base is not None else {}), **settings, **changes}
     known = [k for keys in _KEYS.values() for k in keys]
-    for key in settings:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            raise InputError(f"unknown recipe key {key!r}{f', did you mean {near[0]!r}?' if near else ''}")
+    for key in (k for k in settings if k not in known):
+        near = difflib.get_close_matches(key, known, n=1)
+        raise InputError(f"unknown recipe key {key!r}{f', did you mean {near[0]!r}?' if near else ''}")
     for key, plain in (("heads", 1), ("tune", None)):
         if settings.get(key, plain) != plain and (settings.get("head") or settings.get("network")):
             raise InputError(f"{key}={settings[key]!r} is for pictures; recipes of videos have one head of their own")

@@ -59,6 +59,7 @@ def class_weights(
     if (empty := np.flatnonzero(counts == 0)).size:
         raise InputError(f"class number {empty.tolist()} has no item to train on: leave the class out or add items")
     if method not in ("inverse", "effective"): raise InputError(f"method is {method!r}, wanted inverse or effective")
+    if not 0 <= power <= 1: raise InputError(f"power is {power}, wanted 0 to 1, which makes all classes equally loud")
     if not 0 <= beta < 1: raise InputError(f"beta is {beta}, wanted at least 0 and below 1")
     size = counts.astype(float) if method == "inverse" else (1-beta**counts)/(1-beta)
     if labels: return torch.tensor((np.maximum(len(targets)-counts, 1)/size)**power, dtype=torch.float32)
