@@ -128,6 +128,7 @@ def _announce(p, wish):
                      [f"note: {n}" for n in p.notes], plan_text))
     return plan
 
+# %% ../nbs/80_workflow.ipynb #c1a7be02
 def _train(p, out, wish, certify, settings, changes, resume, overwrite, cache, data, milestones, max_stray):
     "Learn and pack; what was packed, lines on an estimate where nothing was certified, and the estimate"
     from riskclf.deployment.export import check_int8
@@ -191,6 +192,11 @@ def _by_condition(preds, df, bundle, conditions, out):
         condition_gaps=json.loads(gaps.to_json(orient="records")))
 
 # %% ../nbs/80_workflow.ipynb #e2fa70aa
+def _remarks(b):
+    "What a reader of its decisions must know"
+    broken = b.policy is not None and b.policy.certificate is not None and not b.policy.kept
+    return [f"not all that was asked for is proven: {n}" for n in b.policy.notes[:1]]*broken + b.remarks
+
 OTHER_MACHINE = ("the machine differs, so all goes to review here; the rates are those of the thresholds, on scores "
                  "that nothing was certified on")
 
@@ -221,7 +227,7 @@ def evaluate(
     keep = keep_features(b)
     preds = score_items(b, fresh, make_folder(out), keep=keep)
     other = [*b.unproven, *[OTHER_MACHINE]*(not b.machine.same)]
-    notes = [*p.notes, *b.remarks, *other,
+    notes = [*p.notes, *_remarks(b), *other,
              f"{sum(map(bool, seen))} of {len(p.df)} items were seen in training or calibration"
              + (", and are kept" if allow_seen else ", and are left out")]
     if allow_seen and any(s.endswith("calibration") for s in seen):
@@ -251,7 +257,7 @@ def predict(
     "A decision for each image or video; what cannot be judged goes to review"
     from riskclf.deployment.bundle import load
     if not paths: raise InputError("nothing to judge: name images, videos, folders or patterns")
-    for remark in (b := load(bundle)).remarks: _log.info(remark)
+    for remark in _remarks(b := load(bundle)): _log.info(remark)
     if captioned and timeline is None: raise InputError("captioned copies need a folder: --timeline DIR")
     if timeline is not None and (b.task != "video" or b.policy is None):
         raise InputError("a timeline takes a bundle of videos with a policy")
