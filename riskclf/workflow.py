@@ -115,8 +115,9 @@ def _trained(p, out, strict, accepted, plan, made, lines, estimate):
 
 def _way_out(plan, made, accepted):
     "What to type where there were too few units to prove the rate"
-    if made.certificate is not None or not plan or plan["enough"] or not plan["units"] or accepted: return []
-    if made.policy["mode"] == "argmax" or plan["levels"]: return []  # levels would then ask for looks of their own
+    policy, short = made.policy, plan and plan["units"] and not plan["enough"]
+    if not short or accepted or policy is None or made.certificate is not None: return []
+    if policy["mode"] == "argmax" or plan["levels"]: return []  # levels would then ask for looks of their own
     return [f"to certify what {plan['units']} units prove: the same command with --accept-provable --overwrite; only "
             "their number decides it, so it is no second look at them"]
 
