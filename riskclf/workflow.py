@@ -117,6 +117,8 @@ def _way_out(plan, made, accepted):
     "What to type where there were too few units to prove the rate"
     policy, short = made.policy, plan and plan["units"] and not plan["enough"]
     if not short or accepted or policy is None or made.certificate is not None: return []
+    from riskclf.evaluation.ledger import OVERDRAWN
+    if any(OVERDRAWN in n for n in policy["notes"]): return []  # there is no look left to do it on
     if policy["mode"] == "argmax" or plan["levels"]: return []  # levels would then ask for looks of their own
     return [f"to certify what {plan['units']} units prove: the same command with --accept-provable --overwrite; only "
             "their number decides it, so it is no second look at them"]
